@@ -1,5 +1,6 @@
 /**
- * The machines on which a unit with OnFailure=move has failed, a part of its target. Pure.
+ * The failures of a unit that its target names: the machines on which a unit with OnFailure=move has failed, and the latest
+ * move. Pure.
  *
  * @module
  */
@@ -18,6 +19,12 @@ interface FailedMachine {
   readonly id: string;
   readonly at_ms: number;
 }
+
+/**
+ * The reason why the latest move of a unit was given up: its second copy did not become healthy. A part of a sentence about the
+ * copy, such as "failed on machine 9f000000". The next move begins without it.
+ */
+export type FailedMove = string;
 
 /** The largest number of machines that a unit leaves because it fails. */
 export const maxFailedMachines = 3;

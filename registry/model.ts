@@ -6,7 +6,7 @@
 
 import type { UnitOption } from "../systemd/unit_file.ts";
 import type { ContentName } from "./attached_files.ts";
-import type { FailedOn } from "./failed_on.ts";
+import type { FailedMove, FailedOn } from "./failed_on.ts";
 import type { Placed } from "./past.ts";
 import type { Authorship, MachineId, Revision, UnitName } from "./identifiers.ts";
 import { type Cordon, type Departure, type Drain, type MassLoss, type Rebalance, successorId } from "./maintenance.ts";
@@ -196,6 +196,7 @@ export interface Target {
   readonly past?: readonly Placed[];
   /** The machine of a second copy (see {@link Cluster.successors}); absent unless the unit is about to move. */
   readonly successor?: MachineId;
+  readonly failedMove?: FailedMove;
   readonly revision: Revision;
   readonly unknownFields?: UnknownFields;
   /** The reason why the record cannot be decoded. `machine` is then the one of the unit's assignment; "" without one, or if it was not read. */

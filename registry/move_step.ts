@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { FailedMove } from "./failed_on.ts";
 import type { Cordon, Drain, MachineId, Rebalance, Revision, Target, Unit, UnitName } from "./model.ts";
 
 /** A step of a move in which a unit runs on its new machine first, or the progress of a request to move units. */
@@ -16,8 +17,14 @@ export type MoveStep =
     readonly from: Target;
     readonly why: string;
   }
-  /** Ends a move that was begun: the second copy is stopped. */
-  | { readonly kind: "abandon"; readonly unit: UnitName; readonly from: Target; readonly why: string }
+  /** Ends a move that was begun: the second copy is stopped. `failedMove`: set if it did not become healthy. */
+  | {
+    readonly kind: "abandon";
+    readonly unit: UnitName;
+    readonly from: Target;
+    readonly why: string;
+    readonly failedMove?: FailedMove;
+  }
   /** Stops a second copy that the unit's target does not name. */
   | {
     readonly kind: "withdraw";

@@ -153,7 +153,7 @@ function progressText({ state, to, toIP, why }: LeavingUnit, isIdle: boolean): s
   const machine = to === undefined ? "" : ` on ${machineLegend({ id: to, primaryIP: toIP ?? "" }, false)}`;
   if (state === "moving") return `starts${machine}${failed(why)}`;
   if (state === "blocked") return `cannot move: ${why}`;
-  return isIdle ? `waits: ${why}` : "";
+  return isIdle || failed(why) !== "" ? `waits: ${why}` : "";
 }
 
 /** A copy that starts says so by itself; one that fails says why. */

@@ -689,8 +689,12 @@ Deno.test("explain: the note on a second copy says how it is", () => {
     [`its second copy is activating (start) on machine m2; ${then}`],
   );
   assert.deepEqual(notesWith({ active: "failed", sub: "failed", result: "exit-code" }), [
-    "its second copy failed on machine m2 with result exit-code; it stays on machine m1..., and unless it becomes healthy " +
-    "within HealthyDeadline=, the move is tried again, elsewhere",
+    "its second copy failed on machine m2 with result exit-code; it stays on machine m1..., and the move is tried again, " +
+    "elsewhere",
+  ]);
+  assert.deepEqual(notesWith({ active: "failed", sub: "failed", tries: 1 }), [
+    "its second copy failed on machine m2; it stays on machine m1..., and unless it becomes healthy within " +
+    "HealthyDeadline=, the move is tried again, elsewhere",
   ]);
 });
 

@@ -20,6 +20,19 @@ export type Health =
   /** It does not become healthy by itself. */
   | { readonly kind: "unhealthy"; readonly why: string };
 
+/**
+ * The number of automatic restarts after which a unit that has never been healthy for long enough counts as failed, however
+ * slowly it crashes. It is what systemd allows within ten seconds by default (`StartLimitBurst=`, systemd.unit(5)).
+ */
+export const maxRestarts = 5;
+
+/** Returns what is to be said about a unit that systemd has started again too often, a part of a sentence. */
+export function crashText({ machine, restarts = 0, ...state }: UnitState): string {
+  return `crashes on machine ${machine.slice(0, 8)}${
+    resultText(state)
+  }: systemd has started it again ${restarts} times`;
+}
+
 /** Returns the health of a unit of the cluster on all machines that should have it. */
 export function healthOf(cluster: Cluster, unit: Unit): Health {
   if (unit.unreadable !== undefined) return { kind: "unhealthy", why: "cannot be read" };
@@ -97,7 +110,7 @@ function healthy({ machine, hash, restart, restarts = 0, since_ms }: UnitState):
   return { kind: "healthy", start: [machine, hash, restart, restarts, since_ms].join(":") };
 }
 
-function resultText({ result }: UnitState): string {
+function resultText({ result }: Pick<UnitState, "result">): string {
   return result === undefined ? "" : ` with result ${result}`;
 }
 

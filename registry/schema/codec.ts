@@ -142,14 +142,14 @@ export function decodeAssignment(machine: MachineId, unit: UnitName, kv: KeyValu
 }
 
 export function encodeTarget(target: Omit<Target, "unit" | "revision" | "unreadable">): string {
-  const { machine, why, since_ms, failedOn, past, successor, unknownFields } = target;
-  return encode({ ...unknownFields, machine, why, since_ms, failedOn, past, successor });
+  const { machine, why, since_ms, failedOn, past, successor, failedMove, unknownFields } = target;
+  return encode({ ...unknownFields, machine, why, since_ms, failedOn, past, successor, failedMove });
 }
 
 export function decodeTarget(unit: UnitName, kv: KeyValue): Target {
   const fields = new Fields(kv);
   const failedOn = failedOnIn(fields.value("failedOn"));
-  const successor = fields.optionalText("successor");
+  const [successor, failedMove] = [fields.optionalText("successor"), fields.optionalText("failedMove")];
   const past = pastIn(fields.value("past"));
   return {
     unit,
@@ -159,8 +159,9 @@ export function decodeTarget(unit: UnitName, kv: KeyValue): Target {
     ...failedOn && { failedOn },
     ...past.length > 0 && { past },
     ...successor !== undefined && { successor },
+    ...failedMove !== undefined && { failedMove },
     revision: kv.modRevision,
-    ...fields.unknown(["machine", "why", "since_ms", "failedOn", "past", "successor"]),
+    ...fields.unknown(["machine", "why", "since_ms", "failedOn", "past", "successor", "failedMove"]),
   };
 }
 
@@ -180,8 +181,7 @@ export function decodeState(machine: MachineId, unit: UnitName, kv: KeyValue): U
   const restarts = fields.optionalNumber("restarts");
   const failures = fields.optionalNumber("failures");
   const settled = fields.optionalNumber("settled");
-  const tries = fields.optionalNumber("tries");
-  const retryAt_ms = fields.optionalNumber("retryAt_ms");
+  const [tries, retryAt_ms] = [fields.optionalNumber("tries"), fields.optionalNumber("retryAt_ms")];
   return {
     unit,
     machine,

@@ -66,7 +66,8 @@ Deno.test("decoding returns the encoded value", () => {
     failedOn: { hash: "h", restart: 4, machines: [{ id: "m2", at_ms: 8 }] },
     past: [{ machine: "m2", why: "least loaded", since_ms: 3 }],
   };
-  for (const each of [target, moved]) {
+  const moving = { ...target, successor: "m2" };
+  for (const each of [target, moved, moving, { ...target, failedMove: "failed on machine m2" }]) {
     assert.deepEqual(codec.decodeTarget("a.service", stored(codec.encodeTarget(each))), each);
   }
   const leader = { machine: "m1", version: "2.0.0" };

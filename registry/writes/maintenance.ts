@@ -55,7 +55,7 @@ export function maintenanceTransaction(
 export function relocationTransaction(step: MoveStep): Writes {
   switch (step.kind) {
     case "prepare": {
-      const { unit, machine, from } = step;
+      const { unit, machine, from: { failedMove: _failedMove, ...from } } = step;
       // The target is written as well: a writer that has read it before the copy existed is refused.
       return {
         compares: [{ key: unitKey(unit.name), mod: unit.revision }, { key: targetKey(unit.name), mod: from.revision }],
@@ -66,12 +66,12 @@ export function relocationTransaction(step: MoveStep): Writes {
       };
     }
     case "abandon": {
-      const { unit, from } = step;
+      const { unit, from, failedMove } = step;
       const { successor, ...rest }: Target = from;
       return {
         compares: [{ key: targetKey(unit), mod: from.revision }],
         ops: [
-          { put: targetKey(unit), value: encodeTarget(rest) },
+          { put: targetKey(unit), value: encodeTarget({ ...rest, ...failedMove && { failedMove } }) },
           ...successor === undefined ? [] : [{ delete: successorKey(successor, unit) }],
         ],
       };

@@ -123,6 +123,17 @@ export const memberCases: readonly Case[] = [
       await leader.apply([{ kind: "abandon", unit: "a.service", from: await target(), why: "canceled" }]);
       assert.deepEqual([await copies(), (await target()).successor], [[], undefined]);
       await leader.apply([await back()]);
+      const abandon = {
+        kind: "abandon",
+        unit: "a.service",
+        from: await target(),
+        why: "w",
+        failedMove: "failed",
+      } as const;
+      await leader.apply([abandon]);
+      assert.equal((await target()).failedMove, "failed");
+      await leader.apply([await back()]);
+      assert.equal((await target()).failedMove, undefined, "the next move begins without it");
       await registry.commit({ kind: "delete", was: await registry.unit("a.service") });
       await Promise.all([m1(false), m2(false)]);
       assert.deepEqual(await copies(), []);

@@ -7,6 +7,7 @@
 import type { Capacity } from "../../registry/reservation.ts";
 import assert from "node:assert/strict";
 import { createHandler, type Handler, type HandlerOptions, type Peer } from "../../daemon/api/handler.ts";
+import { Relocator } from "../../daemon/engine/drain/relocator.ts";
 import { schedule } from "../../daemon/engine/schedule.ts";
 import { systemClock } from "../../daemon/host/system_clock.ts";
 import { ClusterRegistry } from "../../registry/cluster_registry.ts";
@@ -54,6 +55,7 @@ export class ApiFixture implements AsyncDisposable {
   readonly #states = new Map<MachineId, Map<UnitName, UnitState>>();
   readonly #sharedState = new SharedState();
   #leadership: Promise<Leadership> | undefined;
+  readonly #relocator = new Relocator();
   /** All messages that were logged above `debug`. */
   readonly logged: string[] = [];
   readonly registry: Registry;
@@ -130,7 +132,7 @@ export class ApiFixture implements AsyncDisposable {
       capabilities: {
         ...{ disableEngine: false, quadlet: true as const },
         ...isOlder !== true && { rollouts: true as const },
-        ...!isOlder && { stagedGlobals: true as const },
+        ...!isOlder && { stagedGlobals: true as const, successors: true as const },
       },
       ...capacity && { capacity },
       version: "1.2.3",
@@ -156,6 +158,15 @@ export class ApiFixture implements AsyncDisposable {
   async schedule(): Promise<void> {
     this.#leadership ??= this.#lead();
     await this.#apply(schedule(await this.registry.read()).placements);
+  }
+
+  /** Plans and carries out one round of the moves that are requested, as {@link schedule} does. Returns the kinds of the steps. */
+  async move(): Promise<readonly string[]> {
+    this.#leadership ??= this.#lead();
+    const times = { wall_ms: Date.now(), monotonic_ms: performance.now() };
+    const { steps } = this.#relocator.plan(await this.registry.read(), { absentAreGone: true }, times);
+    await this.#apply(steps);
+    return steps.map(({ kind }) => kind);
   }
 
   /** The engine's writes are not those that `registry.read` waits for. */

@@ -88,7 +88,8 @@ function drainsOf(
     total: jobsOn(cluster, machine).length,
     // A drain that has stopped the global units must not start them again.
     status: hasStoppedGlobals(cluster, machine) ? "stopping" : "moving",
-    revision: 0,
+    // What happened before says nothing about this drain.
+    revision: cluster.revision,
   }));
 }
 

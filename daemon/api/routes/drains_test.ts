@@ -60,6 +60,30 @@ Deno.test("a drain cordons its machines at once, takes new options, and ends wit
   assert.deepEqual([...(await api.registry.read()).cordons?.keys() ?? []], ["m1"]);
 });
 
+Deno.test("a second copy that has failed is reported with its reason, also after it was given up", async () => {
+  await using api = await ApiFixture.open();
+  for (const id of ["m1", "m2"]) await api.join(id);
+  await api.put("a.service", "launched");
+  await api.place("a.service", "m1");
+  const { hash } = (await api.registry.unit("a.service")).unit!;
+  await api.report("m1", "a.service", { hash });
+  await api.send("POST", path, { body: { machines: ["m1"] } });
+  const [progress, notes] = [
+    async () => (await drainsOf(api))[0]!.units!.map(({ state, to, why }) => [state, to, why]),
+    async () => JSON.parse((await api.send("GET", "/fleet/v1/units/a.service/explain")).text).notes,
+  ];
+  const failed = "its second copy failed on machine m2 with result exit-code";
+  assert.deepEqual(await api.move(), ["prepare"]);
+  await api.report("m2", "a.service", { hash, active: "failed", sub: "failed", result: "exit-code" });
+  const givenUp = "its second copy is not healthy: it failed on machine m2 with result exit-code";
+  assert.deepEqual(await progress(), [["waiting", undefined, givenUp]]);
+  assert.deepEqual(await api.move(), ["abandon"]);
+  assert.deepEqual(await progress(), [["waiting", undefined, `its last move failed, and is tried again: ${failed}`]]);
+  assert.ok((await notes()).includes(`its last move failed, and is tried again: ${failed}`));
+  const { text } = await api.send("POST", path, { body: { machines: ["m1"], dryRun: true } });
+  assert.equal(JSON.parse(text).drains[0].units[0].why, undefined, "another drain begins without it");
+});
+
 Deno.test("a drain that goes on while it is changed or ended is changed or ended all the same", async () => {
   await using api = await ApiFixture.open();
   await api.join("m1");

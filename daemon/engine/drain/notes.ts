@@ -1,6 +1,8 @@
 import { type Cluster, successorOf, type Target, type Unit } from "../../../registry/model.ts";
 import { healthOn } from "../../policy/health.ts";
 import { short } from "../classify.ts";
+import { copyFailure } from "./copies.ts";
+import { failedMoveFor } from "./requests.ts";
 
 /** Returns notes on a move that an operator has requested. */
 export function moveNotes(cluster: Cluster, unit: Unit, target: Target | undefined): string[] {
@@ -11,9 +13,21 @@ export function moveNotes(cluster: Cluster, unit: Unit, target: Target | undefin
       `machine ${short(drain.machine)} is drained${drain.changed ? ` by ${drain.changed.by}` : ""}; see fleetctl drain`,
     ]
     : [];
-  if (!copy) return moves;
+  if (!copy) {
+    const failed = moves.length > 0 ? failedMoveFor(drain!, target!) : undefined;
+    return failed === undefined
+      ? moves
+      : [...moves, `its last move failed, and is tried again: its second copy ${failed}`];
+  }
   const from = short(target!.machine);
   const health = healthOn(cluster, unit, copy.machine);
+  const failure = copyFailure(unit, health, cluster.states.get(unit.name)?.get(copy.machine));
+  if (failure !== undefined) {
+    return [
+      ...moves,
+      `its second copy ${failure}; it stays on machine ${from}, and the move is tried again, elsewhere`,
+    ];
+  }
   if (health.kind === "unhealthy") {
     const next = "unless it becomes healthy within HealthyDeadline=, the move is tried again, elsewhere";
     return [...moves, `its second copy ${health.why}; it stays on machine ${from}, and ${next}`];

@@ -6,7 +6,7 @@
  */
 
 import { rolloutOptionsOf } from "../../../registry/deployment.ts";
-import type { Cluster, MachineId, Unit, UnitName } from "../../../registry/model.ts";
+import type { Cluster, MachineId, Unit, UnitName, UnitState } from "../../../registry/model.ts";
 import { type Health, healthOn } from "../../policy/health.ts";
 
 /** Shortest and longest pause after a failed move of a unit, milliseconds. */
@@ -25,6 +25,14 @@ interface Sighting {
   readonly since_ms: number;
 }
 
+/** A second copy. */
+interface Copy {
+  /** The time at which it was begun, or first seen. */
+  readonly since_ms: number;
+  /** {@link UnitState.since_ms} of what its machine reported before: an earlier copy, which its agent had not removed yet. */
+  readonly earlier_ms?: number | undefined;
+}
+
 interface Failures {
   readonly machines: Set<MachineId>;
   readonly count: number;
@@ -33,14 +41,13 @@ interface Failures {
 
 export class Observations {
   readonly #seen = new Map<string, Sighting>();
-  /** Second copies, with the time at which each was first seen. */
-  readonly #copies = new Map<string, number>();
+  readonly #copies = new Map<string, Copy>();
   readonly #failures = new Map<UnitName, Failures>();
   #used = new Set<string>();
   /** Milliseconds until time alone changes an answer. */
   left_ms = Infinity;
 
-  constructor(private readonly minHealthyTime: boolean) {}
+  constructor(readonly isLeader: boolean) {}
 
   /** Begins a round. Units that the round before did not ask for are forgotten. `now_ms`: monotonic clock. */
   begin(): void {
@@ -58,11 +65,23 @@ export class Observations {
     const start = health.kind === "healthy" ? health.start : "";
     let seen = this.#seen.get(key);
     if (seen?.start !== start) this.#seen.set(key, seen = { start, since_ms: now_ms });
-    if (health.kind !== "healthy" || !this.minHealthyTime) return health;
+    if (health.kind !== "healthy" || !this.isLeader) return health;
     const left_ms = seen.since_ms + rolloutOptionsOf(unit.fleetOptions).minHealthyTime_ms - now_ms;
     if (left_ms <= 0) return health;
     this.left_ms = Math.min(this.left_ms, left_ms);
     return { kind: "waiting", why: notLongEnough(machine) };
+  }
+
+  /** Records that a second copy is about to be started. `state`: what its machine reports of the unit at the moment. */
+  begins(unit: UnitName, machine: MachineId, state: UnitState | undefined, now_ms: number): void {
+    const key = copyKey(unit, machine);
+    this.#used.add(key);
+    this.#copies.set(key, { since_ms: now_ms, earlier_ms: state?.since_ms });
+  }
+
+  /** True if a state is that of a second copy, and not of an earlier one on the same machine. */
+  isOfCopy({ unit, machine, since_ms }: UnitState): boolean {
+    return this.#copies.get(copyKey(unit, machine))?.earlier_ms !== since_ms;
   }
 
   /**
@@ -70,9 +89,9 @@ export class Observations {
    * addition, in which it must stay so.
    */
   isOverdue(unit: Unit, machine: MachineId, now_ms: number, isHealthy = false): boolean {
-    const key = `copy ${machine}/${unit.name}`;
+    const key = copyKey(unit.name, machine);
     this.#used.add(key);
-    const since_ms = this.#copies.getOrInsert(key, now_ms);
+    const { since_ms } = this.#copies.getOrInsert(key, { since_ms: now_ms });
     const { healthyDeadline_ms, minHealthyTime_ms } = rolloutOptionsOf(unit.fleetOptions);
     const left_ms = since_ms + healthyDeadline_ms + (isHealthy ? minHealthyTime_ms : 0) - now_ms;
     if (left_ms > 0) this.left_ms = Math.min(this.left_ms, left_ms);
@@ -107,4 +126,8 @@ export class Observations {
     if (left_ms > 0) this.left_ms = Math.min(this.left_ms, left_ms);
     return left_ms;
   }
+}
+
+function copyKey(unit: UnitName, machine: MachineId): string {
+  return `copy ${machine}/${unit}`;
 }

@@ -10,6 +10,7 @@
 
 import { rolloutOptionsOf } from "../../../registry/deployment.ts";
 import type { Assignment, Cluster, Drain, MachineId, Unit, UnitName } from "../../../registry/model.ts";
+import type { FailedMove } from "../../../registry/failed_on.ts";
 import { successorOf } from "../../../registry/model.ts";
 import type { EngineStep } from "../../../registry/mod.ts";
 import { findRefusals, type Rule } from "../../policy/feasibility.ts";
@@ -18,7 +19,7 @@ import { type Health, healthOn } from "../../policy/health.ts";
 import { short } from "../classify.ts";
 import type { ScheduleOptions } from "../plan.ts";
 import { Budgets } from "./budgets.ts";
-import { allKnowCopies, soleCopyReason } from "./copies.ts";
+import { allKnowCopies, copyFailure, soleCopyReason } from "./copies.ts";
 import { Destinations } from "./destinations.ts";
 import { type MovePlan, type MoveProgress, noMoves } from "./move_plan.ts";
 import { notLongEnough, Observations } from "./observations.ts";
@@ -45,9 +46,9 @@ export class Relocator {
   readonly #arriving = new Map<UnitName, { readonly from: MachineId; readonly to: MachineId }>();
   #hasBegun = false;
 
-  /** `minHealthyTime` is false if a healthy unit counts at once. */
-  constructor(private readonly options: { readonly minHealthyTime: boolean } = { minHealthyTime: true }) {
-    this.#observed = new Observations(options.minHealthyTime);
+  /** `isLeader` is false for a view that others carry out: it knows nothing of the past, and a healthy unit counts at once. */
+  constructor(private readonly options: { readonly isLeader: boolean } = { isLeader: true }) {
+    this.#observed = new Observations(options.isLeader);
   }
 
   /** The units that have left a machine, and were not healthy on another one at the latest {@link plan}. */
@@ -78,7 +79,7 @@ export class Relocator {
 
   /** Counts the units that the leader before has placed lately, maybe for a drain, as if they had left a machine now. */
   #adoptArrivals(cluster: Cluster, wall_ms: number): void {
-    if (cluster.drains === undefined || !this.options.minHealthyTime) return;
+    if (cluster.drains === undefined || !this.options.isLeader) return;
     for (const { unit: name, machine, since_ms } of cluster.targets.values()) {
       const unit = cluster.units.get(name);
       if (unit?.desiredState !== "launched" || unit.unreadable !== undefined) continue;
@@ -160,22 +161,25 @@ class Round {
   #continueMove(request: MoveRequest, copy: Assignment): void {
     const { unit, target, drain, why } = request;
     const to = copy.machine;
-    const abandon = (why: string) => {
-      this.#steps.push({ kind: "abandon", unit: unit.name, from: target, why });
+    const abandon = (why: string, failedMove?: FailedMove) => {
+      this.#steps.push({ kind: "abandon", unit: unit.name, from: target, why, ...failedMove && { failedMove } });
       this.#units.set(unit.name, { request, state: "waiting", why });
     };
     const broken = this.#brokenReason(request, copy);
     if (broken !== undefined) return abandon(broken);
     const health = this.#copyHealth(unit, copy);
+    const state = this.cluster.states.get(unit.name)?.get(to);
+    const failure = state && this.observed.isOfCopy(state) ? copyFailure(unit, health, state) : undefined;
     const isLate = this.#isLate(drain);
     const isUp = healthOn(this.cluster, unit, to).kind === "healthy";
     const isOverdue = this.observed.isOverdue(unit, to, this.times.monotonic_ms, isUp);
     if (health.kind === "healthy" || isLate) {
       const how = health.kind === "healthy" ? "it was healthy there first" : "the deadline of the drain is over";
       this.#steps.push({ kind: "place", unit, machine: to, from: target, why: `${why}; ${how}` });
-    } else if (isOverdue) {
+    } else if (isOverdue || failure !== undefined) {
       this.observed.failed(unit.name, to, this.times.monotonic_ms);
-      return abandon(`its second copy is not healthy: it ${health.why}`);
+      const why = failure ?? health.why;
+      return abandon(`its second copy is not healthy: it ${why}`, why);
     }
     const what = health.kind === "healthy" ? {} : { why: `its second copy ${health.why}` };
     this.#units.set(unit.name, { request, state: "moving", to, ...what });
@@ -270,14 +274,19 @@ class Round {
     for (const request of sorted) {
       const { unit, target, why } = request;
       const to = destinations.get(unit.name)!;
+      // Only the leader knows which machines did not get the unit healthy.
+      const isKnown = this.observed.isLeader || request.failedMove === undefined;
       this.#units.set(unit.name, {
-        ...{ request, to, state: wait === undefined && stopsFirst === undefined ? "moving" : "waiting" },
+        ...{ request, state: wait === undefined && stopsFirst === undefined ? "moving" : "waiting" },
+        ...isKnown && { to },
         ...stopsFirst !== undefined && { stopsFirst },
         ...wait !== undefined && { why: wait },
       });
       if (wait !== undefined) continue;
       if (stopsFirst === undefined && !isLate) {
         this.#steps.push({ kind: "prepare", unit, machine: to, from: target, why });
+        const state = cluster.states.get(unit.name)?.get(to);
+        this.observed.begins(unit.name, to, state, this.times.monotonic_ms);
       } else {
         this.#steps.push({ kind: "place", unit, machine: to, from: target, why });
         if (cluster.machines.has(to)) this.arriving.set(unit.name, { from: target.machine, to });
@@ -311,12 +320,15 @@ class Round {
   }
 
   #pauseOf(group: readonly MoveRequest[]): string | undefined {
-    for (const { unit, target } of group) {
+    for (const { unit, target, failedMove } of group) {
       // Without a report it is unknown whether the unit runs, and so whether it may stop first.
       const isKnown = unit.desiredState !== "launched" || this.cluster.states.get(unit.name)?.has(target.machine);
       if (!isKnown) return `machine ${short(target.machine)} has not reported it yet`;
       const pause_ms = this.observed.pause_ms(unit.name, this.times.monotonic_ms);
-      if (pause_ms > 0) return `its last move failed, and is tried again in ${Math.ceil(pause_ms / 1000)} s`;
+      const what = failedMove === undefined ? "" : `: its second copy ${failedMove}`;
+      if (pause_ms > 0) return `its last move failed, and is tried again in ${Math.ceil(pause_ms / 1000)} s${what}`;
+      // Only the leader knows when.
+      if (what !== "" && !this.observed.isLeader) return `its last move failed, and is tried again${what}`;
       for (const { app, status, steps } of this.cluster.rollouts?.values() ?? []) {
         if (status !== "running" && status !== "rolling-back") continue;
         const step = steps.find((step) => step.unit === unit.name);

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { SimulatedCluster } from "../../../tests/scheduling/scenarios/scenario.ts";
+import type { Cluster, UnitState } from "../../../registry/model.ts";
 import { schedule } from "../schedule.ts";
 import { Relocator } from "./relocator.ts";
 
@@ -109,4 +110,95 @@ Deno.test("a new leader goes on waiting for a unit that a drain has stopped on i
   assert.deepEqual(arrivingAt(60_000), [], "HealthyDeadline= is over");
   simulation.agents();
   assert.deepEqual(arrivingAt(59_000), [], "it is healthy");
+});
+
+/** Returns the cluster with another state of a unit on a machine. */
+function withState(cluster: Cluster, unit: string, machine: string, state: Partial<UnitState>): Cluster {
+  const { hash, restart } = cluster.units.get(unit)!;
+  const running = { unit, machine, hash, restart, commanded: "launched", load: "loaded", since_ms: 1 } as const;
+  const on = new Map(cluster.states.get(unit)).set(machine, { ...running, active: "active", sub: "running", ...state });
+  return { ...cluster, states: new Map(cluster.states).set(unit, on) };
+}
+
+const restarted = (restarts: number) => ({ active: "activating", sub: "auto-restart", result: "exit-code", restarts });
+const down = { active: "failed", sub: "failed", result: "exit-code" };
+const moveAfter2 = { OnFailure: "move", MoveAfter: "2/10m" };
+
+for (
+  const [what, state, gaveUp, options = {}] of [
+    ["has failed", down, "failed on machine m2 with result exit-code"],
+    [
+      "is refused for good",
+      { error: "bad file", permanent: true, tries: 3, commanded: "loaded" },
+      "fails on machine m2: bad file",
+    ],
+    ["fails, and is started again by fleet", { ...down, tries: 1 }, undefined],
+    ["has failed once of twice", { ...down, failures: 1 }, undefined, moveAfter2],
+    ["has failed twice of twice", { ...down, failures: 2 }, "failed on machine m2 with result exit-code", moveAfter2],
+    ["was started again by systemd four times", restarted(4), undefined],
+    [
+      "was started again by systemd five times",
+      restarted(5),
+      "crashes on machine m2 with result exit-code: systemd has started it again 5 times",
+    ],
+    [
+      "runs, and was started again five times",
+      { restarts: 5 },
+      "crashes on machine m2: systemd has started it again 5 times",
+    ],
+    ["has settled, and was started again five times before", { restarts: 5, settled: 0 }, "moves"],
+  ] as readonly (readonly [string, Partial<UnitState>, string | undefined, Record<string, string>?])[]
+) {
+  const end = gaveUp === undefined
+    ? "gets its HealthyDeadline="
+    : gaveUp === "moves"
+    ? "takes over"
+    : "is given up at once";
+  Deno.test(`a second copy that ${what} ${end}`, () => {
+    const simulation = new SimulatedCluster();
+    const relocator = new Relocator();
+    for (const id of ["m1", "m2"]) simulation.machine(id, {});
+    const fleetOptions = Object.entries(options).map(([name, value]) => ({ section: "X-Fleet", name, value }));
+    simulation.unit("a.service", "launched", fleetOptions);
+    simulation.apply(schedule(simulation.cluster()).placements);
+    simulation.agents();
+    simulation.drain("m1");
+    const planAt = (monotonic_ms: number, cluster: Cluster) => {
+      const times = { wall_ms: 0, monotonic_ms };
+      return relocator.plan(cluster, { absentAreGone: true }, times).steps.map((step) =>
+        step.kind === "abandon" ? step.why : step.kind
+      );
+    };
+    simulation.apply(
+      relocator.plan(simulation.cluster(), { absentAreGone: true }, { wall_ms: 0, monotonic_ms: 0 }).steps,
+    );
+    const cluster = simulation.cluster();
+    const [copy] = cluster.successors!.values();
+    const { settled } = state;
+    const after = withState(cluster, "a.service", "m2", {
+      ...state,
+      ...settled !== undefined && { settled: copy!.revision },
+    });
+    const why = "its second copy is not healthy: it ";
+    if (gaveUp === "moves") assert.deepEqual(planAt(1, after), ["place"]);
+    else assert.deepEqual(planAt(1, after), gaveUp === undefined ? [] : [why + gaveUp]);
+    if (gaveUp === undefined) assert.ok(planAt(60_000, after)[0]!.startsWith(why));
+  });
+}
+
+Deno.test("a state that a machine has reported before it got a second copy says nothing about that copy", () => {
+  const simulation = new SimulatedCluster();
+  const relocator = new Relocator();
+  for (const id of ["m1", "m2"]) simulation.machine(id, {});
+  simulation.unit("a.service", "launched", []);
+  simulation.apply(schedule(simulation.cluster()).placements);
+  simulation.agents();
+  simulation.drain("m1");
+  const plan = (since_ms: number) => {
+    const cluster = withState(simulation.cluster(), "a.service", "m2", { ...down, since_ms });
+    return relocator.plan(cluster, { absentAreGone: true }, { wall_ms: 0, monotonic_ms: 0 }).steps;
+  };
+  simulation.apply(plan(7));
+  assert.deepEqual(plan(7), []);
+  assert.deepEqual(plan(8).map(({ kind }) => kind), ["abandon"]);
 });

@@ -6,6 +6,7 @@
  */
 
 import type { Cluster, Drain, MachineId, Target, Unit, UnitName } from "../../../registry/model.ts";
+import type { FailedMove } from "../../../registry/failed_on.ts";
 import { isActiveJob } from "../../policy/globals.ts";
 import { short } from "../classify.ts";
 
@@ -19,6 +20,8 @@ export interface MoveRequest {
   readonly drain?: Drain;
   /** The reason, a part of a sentence. */
   readonly why: string;
+  /** The reason why an earlier move because of this request was given up, a part of a sentence about the second copy. */
+  readonly failedMove?: FailedMove | undefined;
 }
 
 /** True while there is anything about moves for the engine to do or to finish. */
@@ -38,15 +41,23 @@ export function moveRequests(cluster: Cluster): ReadonlyMap<UnitName, MoveReques
   };
   for (const { unit, from, to } of rebalance?.moves ?? []) {
     if (targets.get(unit)?.machine !== from || !machines.has(from)) continue;
-    add(unit, { to, why: `it moves to even out the load${byText(rebalance?.changed)}` });
+    const { failedMove } = targets.get(unit)!;
+    add(unit, { to, why: `it moves to even out the load${byText(rebalance?.changed)}`, failedMove });
   }
   if (![...drains?.values() ?? []].some(isMoving)) return requests;
-  for (const { unit, machine } of targets.values()) {
+  for (const target of targets.values()) {
+    const { unit, machine } = target;
     const drain = drains?.get(machine);
     if (!drain || !isMoving(drain) || !machines.has(machine)) continue;
-    add(unit, { drain, why: `machine ${short(machine)} is drained${byText(drain.changed)}` });
+    const why = `machine ${short(machine)} is drained${byText(drain.changed)}`;
+    add(unit, { drain, why, failedMove: failedMoveFor(drain, target) });
   }
   return requests;
+}
+
+/** Returns why the latest move of a unit that a drain has requested was given up. */
+export function failedMoveFor(drain: Drain, { failedMove, revision }: Target): FailedMove | undefined {
+  return revision > drain.revision ? failedMove : undefined;
 }
 
 function byText(changed: Drain["changed"]): string {

@@ -16,7 +16,7 @@ export type { MoveProgress } from "./move_plan.ts";
  */
 export function moveProgress(cluster: Cluster, wall_ms: number): ReadonlyMap<UnitName, MoveProgress> {
   const times = { wall_ms, monotonic_ms: 0 };
-  return new Relocator({ minHealthyTime: false }).plan(cluster, { absentAreGone: true }, times).units;
+  return new Relocator({ isLeader: false }).plan(cluster, { absentAreGone: true }, times).units;
 }
 
 /** Returns the jobs on a machine that is drained. */

@@ -7,7 +7,7 @@
 
 import type { Cluster, MachineId, Revision, Rollout, Unit, UnitName } from "../../../registry/model.ts";
 import { rolloutOptionsOf } from "../../../registry/deployment.ts";
-import { type Health, healthOf, healthOn } from "../../policy/health.ts";
+import { crashText, type Health, healthOf, healthOn, maxRestarts } from "../../policy/health.ts";
 import type { Plan } from "../plan.ts";
 import { type Batch, batchesOf, optionsByHash } from "./batches.ts";
 
@@ -16,12 +16,6 @@ export type Verdict =
   | { readonly kind: "healthy" }
   | { readonly kind: "waiting"; readonly left_ms: number }
   | { readonly kind: "failed"; readonly why: string };
-
-/**
- * The number of automatic restarts after which a unit that has never been healthy for long enough counts as failed, however
- * slowly it crashes. It is what systemd allows within ten seconds by default (`StartLimitBurst=`, systemd.unit(5)).
- */
-const maxRestarts = 5;
 
 /** A look at the cluster. */
 export interface Look {
@@ -117,15 +111,13 @@ export class Observation {
       .filter((state) => state.hash === hash && (only === undefined || state.machine === only));
     const [most] = running.toSorted((a, b) => (b.restarts ?? 0) - (a.restarts ?? 0));
     if (!most) return undefined;
-    const { machine, restarts = 0, result } = most;
+    const { restarts = 0 } = most;
     const known = this.#restarts.get(key);
     // Until systemd carries out the start, it reports the restarts of the run before.
     const least = known?.version === version ? Math.min(known.least, restarts) : restarts;
     this.#restarts.set(key, { version, least });
     if (restarts - least < maxRestarts) return undefined;
-    const how = result === undefined ? "" : ` with result ${result}`;
-    const what = `crashes on machine ${machine.slice(0, 8)}${how}: systemd has started it again ${restarts} times`;
-    return { kind: "failed", why: `unit ${name} ${what}` };
+    return { kind: "failed", why: `unit ${name} ${crashText(most)}` };
   }
 
   #waitingSince({ key, version }: Subject, now_ms: number): number {

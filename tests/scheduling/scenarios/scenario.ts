@@ -388,14 +388,16 @@ export class SimulatedCluster {
       if (step.kind === "unplace") {
         this.#unassign(step.unit);
       } else if (step.kind === "prepare") {
-        const { unit: { name, hash, desiredState, restart }, machine, from } = step;
+        const { unit: { name, hash, desiredState, restart }, machine, from: { failedMove: _failedMove, ...from } } =
+          step;
         this.#targets.set(name, { ...from, successor: machine, revision });
         const copy = { unit: name, machine, hash, desiredState, restart, revision };
         this.#successors.set(successorId(machine, name), copy);
       } else if (step.kind === "abandon") {
         const { successor, ...target } = this.#targets.get(step.unit)!;
         this.#successors.delete(successorId(successor!, step.unit));
-        this.#targets.set(step.unit, { ...target, revision });
+        const more = step.failedMove && { failedMove: step.failedMove };
+        this.#targets.set(step.unit, { ...target, ...more, revision });
       } else if (step.kind === "withdraw") this.#successors.delete(successorId(step.machine, step.unit));
       else if (step.kind === "drained") {
         this.#drains.set(step.drain.machine, { ...step.drain, status: step.status, revision });
