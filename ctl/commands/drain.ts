@@ -2,7 +2,7 @@ import type { DrainEntity } from "../../daemon/api/v1/types.ts";
 import { countFlag, secondsFlag, switchFlag, textFlag, UsageError } from "../cli/argv.ts";
 import { type Command, type Context, exitFailure } from "../cli/command.ts";
 import { machineIdLegend, machineLegend } from "../machines/format.ts";
-import { drainLegend, drainLines, followMoves, leftUnits, planLines } from "../machines/moves.ts";
+import { drainLegend, drainLines, followMoves, globalLines, leftUnits, planLines } from "../machines/moves.ts";
 import { machinesByName } from "../machines/select.ts";
 import { documentText, formatOf, outputFlag } from "../output/list.ts";
 import { drainStatus } from "../output/plan.ts";
@@ -163,28 +163,45 @@ async function follow(context: Context, planned: readonly DrainEntity[]): Promis
     `Stopped waiting; the cluster goes on draining ${names}. See fleetctl drain, and fleetctl undrain to cancel.`,
     async () => {
       own = (await client.maintenance.drains() ?? []).filter(({ machineID }) => ids.has(machineID));
-      const isStuck = own.every((each) => {
-        const { status, deadline, units = [] } = each;
-        if (status === "done") return true;
-        return status === "moving" && deadline === undefined && !each.force && units.length > 0 &&
-          units.every(({ state }) => state === "blocked");
-      });
-      return { units: leftUnits(own), isOver: isStuck };
+      return { units: leftUnits(own), isOver: own.every((each) => each.status === "done" || isStuck(each)) };
     },
   );
   const canceled = [...ids].filter((id) => !own.some(({ machineID }) => machineID === id));
   for (const id of canceled) printError(io, `The drain of machine ${machineIdLegend(id, false)} was canceled.`);
   for (const each of own) {
-    const { status, units = [] } = each;
-    if (status === "done") printLine(io, `Machine ${drainLegend(each)} is drained`);
-    else {
-      const named = units.map(({ name }) => name).join(", ");
-      printError(
-        io,
-        `Machine ${drainLegend(each)} is not drained: ${named} cannot move. Make room, or use --force to stop.`,
-      );
-      for (const unit of units) for (const line of planLines(unit)) printError(io, line);
-    }
+    if (each.status === "done") printLine(io, `Machine ${drainLegend(each)} is drained`);
+    else for (const line of stuckLines(each)) printError(io, line);
   }
-  return canceled.length > 0 || left.length > 0 ? exitFailure : 0;
+  return canceled.length > 0 || left.length > 0 || own.some(({ status }) => status !== "done") ? exitFailure : 0;
+}
+
+/** True if a drain does not go on by itself: only units are left that neither move nor stop. */
+function isStuck(drain: DrainEntity): boolean {
+  const { status, deadline, force, units = [], globals = [], unreadable, unreadableUnits = [] } = drain;
+  if (unreadable !== undefined) return true;
+  const isUnreadable = (name: string) => unreadableUnits.includes(name);
+  if (status === "stopping") return globals.length > 0 && globals.every(isUnreadable);
+  const stopsBlocked = deadline !== undefined || force === true && !units.some(({ name }) => isUnreadable(name));
+  return units.length > 0 &&
+    units.every(({ name, state }) => state === "blocked" && (!stopsBlocked || isUnreadable(name)));
+}
+
+/** Returns the lines about a drain that is stuck: what an operator can do, and the reason of each unit that is left. */
+function stuckLines(drain: DrainEntity): readonly string[] {
+  const { units = [], force, unreadable, unreadableUnits = [] } = drain;
+  const what = `Machine ${drainLegend(drain)} is not drained`;
+  if (unreadable !== undefined) return [`${what}: ${unreadable}. Use fleetctl drain again, or fleetctl undrain.`];
+  const others = units.map(({ name }) => name).filter((name) => !unreadableUnits.includes(name));
+  return [
+    ...others.length > 0
+      ? [`${what}: ${others.join(", ")} cannot move. Make room${force ? "" : ", or use --force to stop"}.`]
+      : [],
+    ...unreadableUnits.length > 0
+      ? [
+        `${what}: ${unreadableUnits.join(", ")} cannot be read. Put each again with its file, or destroy it.`,
+      ]
+      : [],
+    ...units.flatMap(planLines),
+    ...globalLines(drain),
+  ];
 }

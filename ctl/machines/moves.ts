@@ -36,21 +36,32 @@ export function drainLegend({ machineID: id, primaryIP = "" }: DrainEntity): str
 
 /** Returns the lines about a drain: how far it has come, and each unit that is left. */
 export function drainLines(entity: DrainEntity): string[] {
-  const { units = [], globals = [], status, total, by, why, unreadable } = entity;
-  const blocked = units.filter(({ state }) => state === "blocked").length;
+  const { units = [], globals = [], status, total, by, why, unreadable, unreadableUnits = [] } = entity;
+  const unknown = units.filter(({ name }) => unreadableUnits.includes(name)).length;
+  const blocked = units.filter(({ state }) => state === "blocked").length - unknown;
+  const stopping = globals.filter((name) => !unreadableUnits.includes(name)).length;
   const parts = [
     `${total - units.length} of ${total} jobs have moved`,
-    ...units.length > blocked ? [`${units.length - blocked} to move`] : [],
+    ...units.length > blocked + unknown ? [`${units.length - blocked - unknown} to move`] : [],
     ...blocked > 0 ? [`${blocked} fit nowhere`] : [],
-    ...globals.length > 0 ? [`${globals.length} global to stop`] : [],
+    ...unknown > 0 ? [`${unknown} cannot be read`] : [],
+    ...stopping > 0 ? [`${stopping} global to stop`] : [],
   ];
   const about = [...by === undefined ? [] : [`by ${by}`], ...why ? [why] : []].join(": ");
   const what = unreadable ?? (status === "done" ? "drained" : parts.join(", "));
   return [
     `Machine ${drainLegend(entity)}: ${what}${about === "" ? "" : ` (${about})`}`,
     ...units.flatMap(planLines),
-    ...globals.map((name) => `  ${name} stops last (global)`),
+    ...globalLines(entity),
   ];
+}
+
+/** Returns the lines about the global units of a machine that is drained. */
+export function globalLines({ globals = [], unreadableUnits = [] }: DrainEntity): string[] {
+  return globals.map((name) => {
+    if (!unreadableUnits.includes(name)) return `  ${name} stops last (global)`;
+    return `  ${name} stays (global): its record cannot be read, see fleetctl explain ${name}`;
+  });
 }
 
 /** A unit that is to move, and the ID of the machine that it is to leave. */

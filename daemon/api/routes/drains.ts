@@ -5,7 +5,14 @@
  */
 
 import type { Cluster, Drain, MachineId } from "../../../registry/model.ts";
-import { globalsOn, jobsOn, type MoveProgress, moveProgress, withDrains } from "../../engine/drain/status.ts";
+import {
+  globalsOn,
+  jobsOn,
+  type MoveProgress,
+  moveProgress,
+  unreadableOn,
+  withDrains,
+} from "../../engine/drain/status.ts";
 import type { Api, Call } from "../context.ts";
 import { emptyReply, errorReply, jsonReply } from "../http/responses.ts";
 import type { Complete } from "../v1/decode.ts";
@@ -126,8 +133,10 @@ function drainEntity(cluster: Cluster, drain: Drain, progress: ReadonlyMap<strin
   const { machine: machineID, changed, status, deadlineAt_ms, maxParallel, force, keepsGlobals, total } = drain;
   const units = jobsOn(cluster, machineID).map((name) => {
     const move = progress.get(name);
-    return move ? movingEntity(cluster, name, move) : unplannedEntity(cluster, name);
+    return move ? movingEntity(cluster, name, move) : unplannedEntity(cluster, name, drain);
   });
+  const unreadableUnits = unreadableOn(cluster, machineID)
+    .filter((name) => !keepsGlobals || !cluster.units.get(name)?.requirements.global);
   return compact<DrainEntity>({
     at: changed?.at_ms,
     by: changed?.by,
@@ -142,12 +151,20 @@ function drainEntity(cluster: Cluster, drain: Drain, progress: ReadonlyMap<strin
     total,
     units: nonEmpty(units),
     unreadable: drain.unreadable,
+    unreadableUnits: nonEmpty(unreadableUnits),
     why: cluster.cordons?.get(machineID)?.why,
   });
 }
 
 /** A unit about which no move is planned: its record cannot be read, or no unit moves at present. */
-function unplannedEntity({ units, machines, targets, massLoss }: Cluster, name: string): MovingUnitEntity {
+function unplannedEntity(
+  { units, machines, targets, massLoss }: Cluster,
+  name: string,
+  drain: Drain,
+): MovingUnitEntity {
+  if (drain.unreadable !== undefined) {
+    return { name, state: "blocked", why: `the record of the drain cannot be read: ${drain.unreadable}` };
+  }
   const unreadable = units.get(name)?.unreadable;
   if (unreadable !== undefined) {
     return { name, state: "blocked", why: `its record cannot be read, so that it is left as it is: ${unreadable}` };

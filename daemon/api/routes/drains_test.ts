@@ -84,6 +84,40 @@ Deno.test("a second copy that has failed is reported with its reason, also after
   assert.equal(JSON.parse(text).drains[0].units[0].why, undefined, "another drain begins without it");
 });
 
+Deno.test("a drain names the units whose records cannot be read, also its global ones, and is not done before they are gone", async () => {
+  await using api = await ApiFixture.open();
+  for (const id of ["m1", "m2"]) await api.join(id);
+  const spoil = async (...keys: readonly string[]) => {
+    await api.store.transact([], keys.map((put) => ({ put, value: "?" })));
+    await api.until(({ units, drains }) =>
+      keys.every((key) => (units.get(key.split("/")[1]!) ?? drains?.get(key.split("/")[1]!))?.unreadable !== undefined)
+    );
+  };
+  await api.put("a.service", "launched");
+  await api.put("b.service", "launched");
+  await api.put("g.service", "launched", "[Service]\nExecStart=/bin/true\n[X-Fleet]\nGlobal=true");
+  for (const name of ["a.service", "b.service"]) await api.place(name, "m1");
+  for (const name of ["a.service", "b.service", "g.service"]) {
+    const { hash } = (await api.registry.unit(name)).unit!;
+    await api.report("m1", name, { hash });
+  }
+  await spoil("unit/a.service", "global/g.service");
+  await api.send("POST", path, { body: { machines: ["m1"], force: true } });
+  const [drain] = await drainsOf(api);
+  assert.deepEqual(drain!.unreadableUnits, ["a.service", "g.service"]);
+  assert.deepEqual(drain!.globals, ["g.service"]);
+  const [a, b] = drain!.units!;
+  assert.deepEqual([a!.name, a!.state, b!.state], ["a.service", "blocked", "moving"]);
+  assert.match(a!.why!, /^its record cannot be read, so that it is left as it is: .*unit\/a\.service/);
+  await api.send("POST", path, { body: { machines: ["m1"], ignoreGlobals: true } });
+  assert.deepEqual((await drainsOf(api))[0]!.unreadableUnits, ["a.service"]);
+
+  await spoil("drain/m1");
+  const [unreadable] = await drainsOf(api);
+  assert.match(unreadable!.unreadable!, /drain\/m1/);
+  assert.match(unreadable!.units![1]!.why!, /^the record of the drain cannot be read: .*drain\/m1/);
+});
+
 Deno.test("a drain that goes on while it is changed or ended is changed or ended all the same", async () => {
   await using api = await ApiFixture.open();
   await api.join("m1");

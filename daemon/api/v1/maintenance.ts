@@ -109,6 +109,11 @@ export const DrainEntity = entity("Drain", "A machine that every unit is to leav
   total: count("How many jobs were on the machine when the drain began."),
   "units?": list("The jobs that are left on the machine, by name.", ref(MovingUnitEntity)),
   "globals?": list("The global units that the machine reports, by name.", text("A unit name.")),
+  "unreadableUnits?": list(
+    "The units on the machine whose records cannot be read, global ones included, by name. They are neither moved nor " +
+      "stopped, and the drain does not end, until they are put again with their files, or destroyed.",
+    text("A unit name."),
+  ),
   "unreadable?": text("Why the record is unreadable: no unit is moved because of it."),
 });
 

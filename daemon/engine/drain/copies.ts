@@ -22,9 +22,14 @@ export function soleCopyReason({ name, requirements, desiredState }: Unit): stri
   return undefined;
 }
 
-/** True if every daemon knows second copies: an older one would neither start nor end them. */
+/**
+ * True if every daemon knows second copies: an older one would neither start nor end them. Older records can be read: one that
+ * cannot be read is of a newer daemon, or is written again at once.
+ */
 export function allKnowCopies({ machines }: Pick<Cluster, "machines">): boolean {
-  return [...machines.values()].every(({ capabilities }) => capabilities.successors === true);
+  return [...machines.values()].every(({ capabilities, unreadable }) =>
+    capabilities.successors === true || unreadable !== undefined
+  );
 }
 
 /**

@@ -206,7 +206,8 @@ class Round {
     // Cordoned since the copy was started: the unit would arrive on a machine that is to become empty.
     if (machine.cordon) return `machine ${short(copy.machine)} takes no new units any more`;
     const { hash, restart, desiredState } = copy;
-    if (copy.unreadable !== undefined || hash !== unit.hash || restart !== unit.restart) return "the unit has changed";
+    if (copy.unreadable !== undefined) return `the record of its second copy cannot be read: ${copy.unreadable}`;
+    if (hash !== unit.hash || restart !== unit.restart) return "the unit has changed";
     if (desiredState !== unit.desiredState) return "the unit has changed";
     const sole = soleCopyReason(unit);
     if (sole !== undefined) return `only one copy of it may run (${sole})`;
@@ -344,6 +345,10 @@ class Round {
     if ((this.options.vanished?.size ?? 0) > 0) return;
     const busy = new Set<MachineId>();
     for (const { state, request } of this.#units.values()) if (state !== "blocked") busy.add(request.target.machine);
+    // A unit that cannot be read does not move: to stop the others by force would not empty the machine.
+    for (const { unit, machine } of this.cluster.targets.values()) {
+      if (this.cluster.units.get(unit)?.unreadable !== undefined) busy.add(machine);
+    }
     for (const [name, { state, request }] of this.#units) {
       const { drain, target, why } = request;
       if (state !== "blocked" || !drain || destinations.has(name) && !drain.force) continue;

@@ -30,6 +30,13 @@ export function globalsOn({ states, units }: Cluster, id: MachineId): readonly U
     .sort();
 }
 
+/** Returns the units that a machine has, or reports, and whose records cannot be read: they are neither moved nor stopped. */
+export function unreadableOn({ targets, states, units }: Cluster, id: MachineId): readonly UnitName[] {
+  return [...units.values()].filter(({ name, unreadable }) =>
+    unreadable !== undefined && (targets.get(name)?.machine === id || states.get(name)?.has(id))
+  ).map(({ name }) => name).sort();
+}
+
 /** Returns the cluster as it would be with more drains. */
 export function withDrains(cluster: Cluster, added: readonly Drain[]): Cluster {
   const drains = new Map([...cluster.drains ?? [], ...added.map((drain) => [drain.machine, drain] as const)]);

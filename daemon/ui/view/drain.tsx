@@ -17,7 +17,7 @@ export function Drain({ id, units }: { readonly id: string; readonly units: read
   const status = drain?.status;
   const { value, error } = useRequest(() => readDrain(id), `${status} ${drain?.at} ${units.join()}`);
   if (status === undefined) return null;
-  const { force, ignoreGlobals, deadline, total } = value ?? {};
+  const { force, ignoreGlobals, deadline, total, unreadableUnits } = value ?? {};
   return (
     <Section title={`Drain: ${status}`} id="drain">
       <Failure error={error} />
@@ -26,6 +26,7 @@ export function Drain({ id, units }: { readonly id: string; readonly units: read
           {value.units?.length ?? 0} of {total} units are left.
           {force && " Units that fit on no other machine are stopped."}
           {ignoreGlobals && " Global units stay."}
+          {unreadableUnits && ` Units whose records cannot be read stay: ${unreadableUnits.join(", ")}.`}
           {deadline !== undefined && (
             <>
               {" No unit waits after "}

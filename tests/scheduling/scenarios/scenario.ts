@@ -198,6 +198,11 @@ export class SimulatedCluster {
       const here = [...this.#assignments.share().values(), ...this.#successors.share().values()]
         .filter((each) => each.machine === machine.id).flatMap(({ unit }) => this.units.get(unit) ?? []);
       for (const unit of [...here, ...globalsAmong(machine, here, globals)]) publish(machine.id, unit);
+      // The agent leaves a unit alone that cannot be read.
+      for (const [name, on] of this.#states) {
+        const kept = this.units.get(name)?.unreadable === undefined ? undefined : on.get(machine.id);
+        if (kept) states.getOrInsertComputed(name, () => new Map()).set(machine.id, kept);
+      }
     }
     this.#states = states;
     this.#settleCopies();
