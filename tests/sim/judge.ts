@@ -97,6 +97,8 @@ export class Judge {
         );
         return this.#isDisturbed(machine) || this.#now_ms() - latest_ms < memory_ms;
       },
+      isDisturbed: (machine) => this.#isDisturbed(machine),
+      now_ms: () => this.#now_ms(),
     });
     this.#rollouts = new RolloutJudge({
       ...shared,
@@ -169,9 +171,11 @@ export class Judge {
         case "drain":
           // Its global units stop, or start again.
           this.#changed_ms.set(`machine ${parsed.machine}`, now_ms);
+          this.#moves.drained(parsed.machine, event.kind === "put" ? event.kv : undefined);
           break;
         case "successor":
         case "assign":
+          if (parsed.kind === "successor" && event.kind === "put") this.#moves.copied(parsed.name);
           this.#changed_ms.set(`${parsed.machine}/${parsed.name}`, now_ms);
           this.#changed_ms.set(`machine ${parsed.machine}`, now_ms);
           break;

@@ -10,7 +10,7 @@ import type { LeaseContact } from "../../daemon/policy/disconnection.ts";
 import type { BusConnector, MethodCall } from "../../systemd/dbus/transport.ts";
 import { DbusSystemd } from "../../systemd/dbus/client.ts";
 import { FakeDirectory, FakeMachine } from "../../systemd/testing/fake_systemd.ts";
-import type { SimulatedProcess } from "./process.ts";
+import { epoch_ms, type SimulatedProcess } from "./process.ts";
 import type { Random } from "../support/random.ts";
 import type { Timeline } from "./timeline.ts";
 
@@ -96,6 +96,11 @@ export class SimulatedMachine {
     const later = (work: () => void) => this.timeline.after(slow.chance(0.1) ? slow.between(100, 4_000) : 2, work);
     this.systemd = new FakeMachine(() => Math.floor(this.timeline.now_ms()), later);
     this.run = new RunDirectory(`boot ${++this.#boots} of ${this.id}`);
+  }
+
+  /** The wall clock of the machine. */
+  wall_ms(): number {
+    return epoch_ms + this.timeline.now_ms() + this.clockOffset_ms;
   }
 
   /** The number of boots. */

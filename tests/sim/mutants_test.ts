@@ -249,6 +249,19 @@ function restive(registry: Registry): Registry {
   return instead(registry, { watch: (signal) => changed(registry.watch(signal), strip) });
 }
 
+/** A registry whose engine sees another deadline of each drain that has one. */
+function untimely(registry: Registry, deadlineAt_ms: number): Registry {
+  const change = (cluster: Cluster): Cluster => ({
+    ...cluster,
+    ...cluster.drains && {
+      drains: new Map([...cluster.drains].map(([id, drain]) => {
+        return [id, drain.deadlineAt_ms === undefined ? drain : { ...drain, deadlineAt_ms }];
+      })),
+    },
+  });
+  return instead(registry, { watch: (signal) => changed(registry.watch(signal), change) });
+}
+
 /** A deliberate bug, and the first seed that is tried. */
 interface Mutant {
   readonly invariant: Invariant;
@@ -289,6 +302,18 @@ const mutants: readonly Mutant[] = [
   { invariant: "old or new", bug: "a step writes another file", faults: { registry: misfiled }, seed: 1 },
   { invariant: "moves", bug: "no second copy runs", faults: { registry: abrupt }, seed: 22 },
   { invariant: "moves", bug: "the engine sees no cordons", faults: { registry: restive }, seed: 25 },
+  {
+    invariant: "moves",
+    bug: "each deadline of a drain counts as over",
+    faults: { registry: (registry) => untimely(registry, 1) },
+    seed: 23,
+  },
+  {
+    invariant: "moves",
+    bug: "the deadline of a drain never comes",
+    faults: { registry: (registry) => untimely(registry, Infinity) },
+    seed: 29,
+  },
   { invariant: "ends", bug: "no step of a roll-out is written", faults: { registry: stuck }, seed: 1 },
 ];
 

@@ -103,6 +103,7 @@ export function planOf(seed: number): Plan {
     ...rolloutActions(seed, machines),
     ...drainActions(seed, machines),
     ...maintenanceActions(seed, machines),
+    ...deadlineActions(seed, machines),
   );
   actions.sort((a, b) => a.at_ms - b.at_ms);
   return { machines, massLossThreshold: random.pick([0.5, 1]), actions };
@@ -204,6 +205,24 @@ function maintenanceActions(seed: number, machines: number): Action[] {
       // Moves that even out what the drain has left.
       if (random.chance(0.5)) add(end_ms + random.between(0, 5_000), { kind: "rebalance", moves: 5 });
     }
+  }
+  return actions;
+}
+
+/** Returns drains that last beyond their deadline, of every sixth seed, which has no others. */
+function deadlineActions(seed: number, machines: number): Action[] {
+  if (seed % 6 !== 5) return [];
+  const random = new Random(seed ^ 0xdead);
+  const actions: Action[] = [];
+  for (let round = 3 + random.below(8); round > 0; round--) {
+    const at_ms = Math.floor(random.between(times.first_ms + 10_000, times.last_ms - 60_000));
+    const drain = {
+      ...{ kind: "drain", of: random.below(machines), force: random.chance(0.2) } as const,
+      deadline_ms: 1_000 * (1 + random.below(15)),
+    };
+    const end_ms = Math.floor(at_ms + drain.deadline_ms + random.between(1_000, 40_000));
+    actions.push({ at_ms, user: drain, through: random.below(machines) });
+    actions.push({ at_ms: end_ms, user: { kind: "undrain", of: drain.of }, through: random.below(machines) });
   }
   return actions;
 }

@@ -10,7 +10,7 @@ import type { Random } from "../support/random.ts";
 import type { Timeline } from "./timeline.ts";
 
 /** 2026-01-01, at which the wall clocks of all machines begin. */
-const epoch_ms = Date.UTC(2026, 0, 1);
+export const epoch_ms = Date.UTC(2026, 0, 1);
 
 /** A process. A killed one is never continued: its promises stay pending. */
 export class SimulatedProcess {
