@@ -91,6 +91,56 @@ async function blocked(cluster: FleetCluster): Promise<void> {
   await cluster.fleetctl(home, "undrain", machine.id);
 }
 
+/** A second copy that has failed for good is given up at once, and its reason is reported until the move is tried again. */
+async function copyFails(cluster: FleetCluster): Promise<void> {
+  const home = cluster.machine("m1");
+  const name = "picky.service";
+  const { machines } = cluster.lab;
+  for (const machine of machines) await machine.writeFile("/run/picky", "");
+  const condition = "ExecStartPre=/usr/bin/test -e /run/picky\n[X-Fleet]\nHealthyDeadline=15min\n";
+  await cluster.put(home, name, "launched", sleeper + condition);
+  const from = cluster.byId((await cluster.active(home, [name])).get(name)!);
+  const invocation = await cluster.invocation(from, name);
+  const others = machines.filter((machine) => machine !== from);
+  for (const machine of others) await machine.must(["rm", "/run/picky"]);
+  await cluster.fleetctl(home, "drain", "--yes", "--no-wait", from.id);
+  const reason =
+    /^its last move failed, and is tried again: its second copy failed on machine [0-9a-f]{8} with result exit-code$/;
+  await drainOf(
+    cluster,
+    home,
+    from.id,
+    "the failure to be reported",
+    ({ units = [] }) => units.some((unit) => unit.name === name && reason.test(unit.why ?? "")),
+  );
+  assert.equal(await cluster.invocation(from, name), invocation, "the old copy runs on");
+  for (const machine of others) await machine.writeFile("/run/picky", "");
+  await drainOf(cluster, home, from.id, "the drain to be done", ({ status }) => status === "done");
+  await cluster.fleetctl(home, "undrain", from.id);
+  await cluster.destroy(home, name);
+}
+
+/** A second copy whose first starts fail, and that systemd starts again, takes over without another try. */
+async function copyRestarts(cluster: FleetCluster): Promise<void> {
+  const home = cluster.machine("m1");
+  const name = "flaky.service";
+  // The third start on each machine is the first that does not fail.
+  const count = `n=$(cat /run/flaky || echo 0); echo $((n+1)) >/run/flaky; test "$n" -ge 2`;
+  const file = `${sleeper}ExecStartPre=/bin/sh -c '${
+    count.replaceAll("$", "$$$$")
+  }'\nRestart=on-failure\nRestartSec=1s\n`;
+  await cluster.put(home, name, "launched", `${file}[X-Fleet]\nMinHealthyTime=1s\n`);
+  const from = cluster.byId((await cluster.active(home, [name])).get(name)!);
+  await cluster.fleetctl(home, "drain", "--yes", from.id);
+  const to = cluster.byId((await cluster.active(home, [name])).get(name)!);
+  assert.notEqual(to, from);
+  assert.equal((await to.must(["cat", "/run/flaky"])).trim(), "3", "it was started three times there");
+  const untouched = other(cluster, from, to);
+  assert.notEqual((await untouched.run(["test", "-e", "/run/flaky"])).code, 0, "no other machine was tried");
+  await cluster.fleetctl(home, "undrain", from.id);
+  await cluster.destroy(home, name);
+}
+
 /** The next leader completes two drains at once, and no request fails. */
 async function leaderKilled(cluster: FleetCluster, traffic: Traffic): Promise<void> {
   const leader = await cluster.leader();
@@ -232,6 +282,8 @@ Deno.test("drains of real machines", async (test) => {
     await traffic.until("all instances", ({ healthy }) => Object.keys(healthy).length === web.length);
     await test.step("a drain under requests: none fails", () => drained(cluster, traffic));
     await test.step("a unit that fits nowhere blocks a drain, with its reasons", () => blocked(cluster));
+    await test.step("a second copy that fails is given up at once, with its reason", () => copyFails(cluster));
+    await test.step("a second copy that systemd starts again takes over", () => copyRestarts(cluster));
     await test.step("two drains at once outlive their leader", () => leaderKilled(cluster, traffic));
     await test.step("the load is evened out", () => rebalanced(cluster, traffic));
     await test.step("a machine reboots by the recipe of the guide: no request fails", () => rebooted(cluster, traffic));
