@@ -293,7 +293,16 @@ class Work {
     const { app, changed } = this.rollout;
     const what = this.#back ? "rollback" : this.rollout.what;
     const author = changed && { changed: { ...changed, what, at_ms: this.look.wall_ms } };
-    const change = { kind: "put", was, desiredState, app, ...author, ...next !== undefined && { next } } as const;
+    // A change of all machines leaves none with another file, such as an aborted roll-out has given to some.
+    const staged = next ?? (was.unit?.next ? null : undefined);
+    const change = {
+      kind: "put",
+      was,
+      desiredState,
+      app,
+      ...author,
+      ...staged !== undefined && { next: staged },
+    } as const;
     if (next || was.unit?.hash === hash) return change;
     const file = cluster.files.get(hash);
     if (!file) return `the file of unit ${name} is not in the store: apply again`;
