@@ -38,29 +38,34 @@ export interface StageLook {
 
 /** Returns the next stage on the way to a file. */
 export function nextStage(look: StageLook, wanted: WantedFile): Stage {
-  const { unit: { hash, next }, maxParallel } = look;
+  const { unit: { hash, next }, cluster, maxParallel } = look;
   if (hash === wanted.hash) return next ? withdraw(look, next) : { kind: "complete" };
-  if (next === undefined || next.hash === wanted.hash) return admit(look, wanted);
+  if (next === undefined || next.hash === wanted.hash) return admit(look, wanted, next?.machines ?? []);
   // An earlier roll-out has left a third file on some machines. So many may change to the wanted one at once.
-  const left = next.machines.filter((id) => look.cluster.machines.has(id));
-  const stage = left.length > maxParallel || next.unproven.length > 0 ? withdraw(look, next) : undefined;
-  if (stage && stage.kind !== "complete") return stage;
-  if (left.length === 0) return admit({ ...look, unit: ownVersion(look.unit) }, wanted);
-  return { kind: "machines", next: { ...wanted, machines: left, unproven: left } };
+  const left = next.machines.filter((id) => cluster.machines.has(id));
+  const { busy } = judgeBack(look);
+  const able = machinesOfGlobal(cluster, { ...ownVersion(look.unit), ...wanted });
+  if (left.length + busy.length > maxParallel || left.some((id) => !able.includes(id))) return withdraw(look, next);
+  if (left.length === 0) return admit(look, wanted, []);
+  return { kind: "machines", next: { ...wanted, machines: left, unproven: [...busy, ...left] } };
 }
 
-/** Gives the wanted file to the next machines, if those before are healthy with it. */
-function admit(look: StageLook, wanted: WantedFile): Stage {
+/** Gives the wanted file to the next machines, if those before are healthy with it. `begun`: those that have it. */
+function admit(look: StageLook, wanted: WantedFile, begun: readonly MachineId[]): Stage {
   const { unit, cluster, maxParallel } = look;
-  const { machines: begun = [], unproven = [] } = unit.next ?? {};
+  const { unproven = [] } = unit.next ?? {};
   const version = { ...ownVersion(unit), ...wanted };
   const able = machinesOfGlobal(cluster, version);
   // A machine that was lost before it was healthy may have been lost because of the file.
   const isAwaited = (id: MachineId) => able.includes(id) || unproven.includes(id) && isUnknown(cluster, id);
-  const { failed, busy, left_ms } = judgeAll(look, version, begun.filter(isAwaited));
+  const { failed, ...waiting } = judgeAll(look, version, begun.filter(isAwaited));
   if (failed) return failed;
+  // An aborted roll-out may have given others their own file again. If that fails there, the wanted one stops nothing.
+  const back = judgeBack(look);
+  const busy = [...waiting.busy, ...back.busy];
+  const left_ms = Math.min(waiting.left_ms, back.left_ms);
   const left = able.filter((id) =>
-    !begun.includes(id) && cluster.machines.get(id)!.capabilities.stagedGlobals === true
+    !begun.includes(id) && !busy.includes(id) && cluster.machines.get(id)!.capabilities.stagedGlobals === true
   );
   if (left.length === 0) return busy.length === 0 ? { kind: "complete" } : { kind: "waiting", left_ms };
   const batch = worstFirst(cluster, unit, left).slice(0, Math.max(0, maxParallel - busy.length));
@@ -71,11 +76,8 @@ function admit(look: StageLook, wanted: WantedFile): Stage {
 /** Gives the unit's own file back to the next machines, if those before are healthy with it. */
 function withdraw(look: StageLook, next: NextVersion): Stage {
   const { unit, cluster, maxParallel } = look;
-  const own = ownVersion(unit);
-  const able = machinesOfGlobal(cluster, own);
-  const { machines, unproven } = next;
-  const back = unproven.filter((id) => !machines.includes(id) && able.includes(id));
-  const { failed, busy, left_ms } = judgeAll(look, own, back);
+  const { machines } = next;
+  const { failed, busy, left_ms } = judgeBack(look);
   if (failed) return failed;
   if (machines.length === 0) return busy.length === 0 ? { kind: "complete" } : { kind: "waiting", left_ms };
   const present = machines.filter((id) => cluster.machines.has(id)).toReversed();
@@ -86,8 +88,31 @@ function withdraw(look: StageLook, next: NextVersion): Stage {
   return { kind: "machines", next: { ...next, machines: left, unproven: [...busy, ...batch] } };
 }
 
+/** Judges the unit's own file on the machines that have it again, and were not seen healthy with it. */
+function judgeBack(look: StageLook): Judgment {
+  const { unit, cluster } = look;
+  const { machines = [], unproven = [] } = unit.next ?? {};
+  const own = ownVersion(unit);
+  const back = unproven.filter((id) => !machines.includes(id));
+  if (back.length === 0) return judgeAll(look, own, []);
+  const able = machinesOfGlobal(cluster, own);
+  return judgeAll(look, own, back.filter((id) => able.includes(id)));
+}
+
+/** The result for several machines. */
+interface Judgment {
+  readonly failed: Extract<Verdict, { kind: "failed" }> | undefined;
+  /** The machines that are waited for. */
+  readonly busy: readonly MachineId[];
+  readonly left_ms: number;
+}
+
 /** Judges a version on machines: the first failure, and the machines that are waited for. */
-function judgeAll({ judge, unit: { name, next }, cluster }: StageLook, version: Unit, machines: readonly MachineId[]) {
+function judgeAll(
+  { judge, unit: { name, next }, cluster }: StageLook,
+  version: Unit,
+  machines: readonly MachineId[],
+): Judgment {
   const states = cluster.states.get(name);
   const isReported = (id: MachineId) => !next?.unproven.includes(id) || states?.get(id)?.settled !== undefined;
   const verdicts = machines.map((machine) => ({ machine, verdict: judge(version, machine, isReported(machine)) }));
