@@ -133,5 +133,5 @@ function worstFirst(cluster: Cluster, unit: Unit, machines: readonly MachineId[]
 /** True if a machine is away, and was not stopped in good order, or if its record cannot be read. */
 function isUnknown({ machines, departed }: Cluster, id: MachineId): boolean {
   const machine = machines.get(id);
-  return machine ? machine.unreadable !== undefined : !departed?.has(id);
+  return machine ? machine.unreadable !== undefined : departed?.get(id) !== "stopped";
 }

@@ -11,13 +11,13 @@ import { hasMetadata } from "../../../daemon/policy/feasibility.ts";
 import { versionOn } from "../../../daemon/policy/globals.ts";
 import { RolloutController } from "../../../daemon/engine/rollout/controller.ts";
 import type { Change, RolloutStart, RolloutUpdate } from "../../../registry/mod.ts";
-import type { Cluster, DesiredState, Rollout, UnitName, UnitSpec, UnitState } from "../../../registry/model.ts";
+import type { Cluster, Departure, DesiredState, Rollout, UnitName, UnitSpec, UnitState } from "../../../registry/model.ts";
 import { rolloutOptionsOf } from "../../../registry/deployment.ts";
 import { fleetOptionsOf } from "../../../registry/requirements.ts";
 import { answerRequest, hasEnded, type RolloutRequest, undoSteps } from "../../../registry/rollouts.ts";
 import { encodeState } from "../../../registry/schema/codec.ts";
 import { encodeMachine } from "../../../registry/schema/machine.ts";
-import { machineKey, stateKey } from "../../../registry/schema/keys.ts";
+import { departedKey, machineKey, stateKey } from "../../../registry/schema/keys.ts";
 import type { Compare, KeyValue, Op } from "../../../registry/store/port.ts";
 import { ClusterView } from "../../../registry/views/cluster_view.ts";
 import { fileTransactions, newRollout, updateTransaction } from "../../../registry/writes/rollouts.ts";
@@ -59,6 +59,8 @@ export class RolloutCluster {
     { readonly text: string; readonly behavior: Behavior; readonly failsOn?: string }
   >();
   readonly #versions = new Map<string, string>();
+  /** The time until which machines that are absent may rejoin. */
+  rejoinUntil_ms = -Infinity;
   /** Machines without power, whose records have not expired. */
   readonly cut = new Set<string>();
   /** The times at which machines will report that units are settled. */
@@ -110,14 +112,16 @@ export class RolloutCluster {
     const capabilities = { disableEngine: false, ...!isOlder && { stagedGlobals: true as const } };
     const record = { id, ip: "", incarnation: "1", staticMetadata: {}, capabilities };
     const value = encodeMachine({ ...record, leaseTtl_ms: 30_000, version: "2.0.0" });
-    this.transact({ compares: [], ops: [{ put: machineKey(id), value }] });
+    this.transact({ compares: [], ops: [{ put: machineKey(id), value }, { delete: departedKey(id) }] });
   }
 
-  gone(id: string): void {
+  /** `departure`: the machine is not expected back. */
+  gone(id: string, departure?: Departure): void {
     this.cut.delete(id);
     const keys = [...this.#values.keys()].filter((key) => key.startsWith(`state/${id}/`));
     for (const key of keys) this.#processes.delete(key);
-    this.transact({ compares: [], ops: [machineKey(id), ...keys].map((key) => ({ delete: key })) });
+    const mark = departure === undefined ? [] : [{ put: departedKey(id), value: departure }];
+    this.transact({ compares: [], ops: [...[machineKey(id), ...keys].map((key) => ({ delete: key })), ...mark] });
   }
 
   /** Defines a version of unit files: a name for a text, and how units with it behave; on one machine they may fail. */

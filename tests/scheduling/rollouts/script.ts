@@ -4,6 +4,8 @@
  * | line | effect |
  * |---|---|
  * | `machine ID…`, `older ID`, `gone ID` | machines join, one with an older daemon, or one is lost |
+ * | `departed ID stopped`, `departed ID lost` | a machine is stopped in good order, or is given up after a mass loss |
+ * | `rejoin SECONDS` | machines that are absent may rejoin for so long, as after an outage of the store |
  * | `cut ID` | a machine loses its power; the others do not know it until it is `gone` |
  * | `version NAME [BEHAVIOR] [fails@ID] [OPTION=VALUE]…` | a unit file, and what becomes of units that are started with it (see `rollout_cluster.ts`), or of those on one machine |
  * | `unit NAME VERSION [STATE]` | a unit is put by hand, by bob |
@@ -21,7 +23,7 @@
  */
 
 import type { RolloutUpdate } from "../../../registry/mod.ts";
-import type { DesiredState, NextVersion, UnitName, UnitSpec } from "../../../registry/model.ts";
+import type { Departure, DesiredState, NextVersion, UnitName, UnitSpec } from "../../../registry/model.ts";
 import { hasEnded, type RolloutRequest } from "../../../registry/rollouts.ts";
 import { type Behavior, RolloutCluster } from "./rollout_cluster.ts";
 import { runLines } from "../script.ts";
@@ -49,6 +51,12 @@ function runLine(cluster: RolloutCluster, [command, ...rest]: string[], below: r
       return [];
     case "gone":
       cluster.gone(name);
+      return [];
+    case "departed":
+      cluster.gone(name, more[0] as Departure);
+      return [];
+    case "rejoin":
+      cluster.rejoinUntil_ms = cluster.now_ms + Number(name) * 1_000;
       return [];
     case "version": {
       const behavior = more.find((word) => behaviors.includes(word)) ?? "up";
