@@ -193,13 +193,17 @@ class Work {
     const { hash } = (this.#back ? step.before : step.after)!;
     const { requirements, fleetOptions } = this.#fileOf(step.unit, hash, unit)!;
     const maxParallel = this.rollout.maxParallel ?? rolloutOptionsOf(fleetOptions).maxParallel;
-    const judge = (version: Unit, machine: MachineId, isReported: boolean) =>
-      this.observation.judge(version, this.look, machine, isReported);
+    const awaited = new Set<MachineId>();
+    const judge = (version: Unit, machine: MachineId, isReported: boolean) => {
+      awaited.add(machine);
+      return this.observation.judge(version, this.look, machine, isReported);
+    };
     const stage = nextStage({ cluster: this.look.cluster, unit, maxParallel, judge }, {
       hash,
       fleetOptions,
       requirements,
     });
+    this.observation.keepOnly(step.unit, awaited);
     switch (stage.kind) {
       case "failed":
         return stage.why;

@@ -99,6 +99,16 @@ export class Observation {
     this.#waiting.delete(unit);
   }
 
+  /** Ends the wait for a unit on all machines but these: one that is waited for again later on gets a deadline again. */
+  keepOnly(unit: UnitName, machines: ReadonlySet<MachineId>): void {
+    for (const known of [this.#waiting, this.#restarts, this.#healthy]) {
+      for (const key of known.keys()) {
+        const [name, machine] = key.split(" ");
+        if (name === unit && machine !== undefined && !machines.has(machine)) known.delete(key);
+      }
+    }
+  }
+
   /** Returns the time that is left of `limit_ms` since the leader first saw the roll-out at this revision. */
   left_ms(revision: Revision, limit_ms: number, { now_ms, quietSince_ms }: Look): number {
     if (this.#seen?.revision !== revision) this.#seen = { revision, since_ms: now_ms };
