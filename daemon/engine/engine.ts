@@ -194,7 +194,9 @@ function lookAt(
   const plan = { ...scheduled, placements: [...scheduled.placements, ...contents.due(cluster, now_ms)] };
   // While absent machines may rejoin, it is unknown whether no machine takes a unit.
   const unplaced: typeof plan.unplaced = hasRejoined ? plan.unplaced : new Map();
-  const updates = rollouts.decide({ cluster, unplaced, now_ms, wall_ms, quietSince_ms, arriving: relocator.arriving });
+  const { arriving } = relocator;
+  const isRejoining = !hasRejoined;
+  const updates = rollouts.decide({ cluster, unplaced, now_ms, wall_ms, quietSince_ms, isRejoining, arriving });
   // Requested moves come after everything else, so that they are decided on a cluster at rest.
   const isAtRest = hasRejoined && !loss && updates.updates.length === 0 &&
     scheduled.placements.every(({ kind }) => kind === "forget");

@@ -247,6 +247,7 @@ Deno.test("a roll-out waits while the engine waits for machines that were lost a
     now_ms: 0,
     wall_ms: 0,
     quietSince_ms: 0,
+    isRejoining: false,
     arriving: new Set<string>(),
   };
   const massLoss = { machines: ["m2"], since_ms: 0, until_ms: 1, isOver: false, revision: 1 };

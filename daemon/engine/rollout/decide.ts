@@ -189,7 +189,8 @@ class Work {
   /** Brings a global unit one stage further, or back. Returns why the roll-out must stop. */
   #stage(at: number): string | undefined {
     const step = this.rollout.steps[at]!;
-    const unit = this.look.cluster.units.get(step.unit)!;
+    const { cluster, isRejoining } = this.look;
+    const unit = cluster.units.get(step.unit)!;
     const { hash } = (this.#back ? step.before : step.after)!;
     const { requirements, fleetOptions } = this.#fileOf(step.unit, hash, unit)!;
     const maxParallel = this.rollout.maxParallel ?? rolloutOptionsOf(fleetOptions).maxParallel;
@@ -198,11 +199,7 @@ class Work {
       awaited.add(machine);
       return this.observation.judge(version, this.look, machine, isReported);
     };
-    const stage = nextStage({ cluster: this.look.cluster, unit, maxParallel, judge }, {
-      hash,
-      fleetOptions,
-      requirements,
-    });
+    const stage = nextStage({ cluster, isRejoining, unit, maxParallel, judge }, { hash, fleetOptions, requirements });
     this.observation.keepOnly(step.unit, awaited);
     switch (stage.kind) {
       case "failed":

@@ -9,7 +9,14 @@ function forgotten(units: readonly Partial<Unit>[]): readonly string[] {
   const rollouts = new Map(["db", "web"].map((app) => [app, { app, status: "done" } as Rollout]));
   const cluster = { rollouts, units: new Map(units.map((unit, at) => [`${at}`, unit])) } as unknown as Cluster;
   const apps = new EmptyApps();
-  const look = { cluster, unplaced: new Map(), wall_ms: 0, quietSince_ms: 0, arriving: new Set<string>() };
+  const look = {
+    cluster,
+    unplaced: new Map(),
+    wall_ms: 0,
+    quietSince_ms: 0,
+    isRejoining: false,
+    arriving: new Set<string>(),
+  };
   assert.deepEqual(apps.decide({ ...look, now_ms: 0 }).updates, []);
   return apps.decide({ ...look, now_ms: day_ms }).updates.map(({ was }) => was.app);
 }

@@ -28,6 +28,8 @@ export interface Look {
   readonly wall_ms: number;
   /** The time from which on the leader has seen the store without interruption: no time before counts. */
   readonly quietSince_ms: number;
+  /** True while absent machines may rejoin, after a change of leader or an outage of the store: they may run their units. */
+  readonly isRejoining: boolean;
   /** Units that a drain has stopped, and that may not be healthy on their new machine yet. */
   readonly arriving: ReadonlySet<UnitName>;
 }

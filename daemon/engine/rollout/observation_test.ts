@@ -24,7 +24,15 @@ Deno.test("restarts before a unit was healthy for long enough do not count after
         files: new Map(),
       },
     } as unknown as Cluster;
-    const look = { cluster, unplaced: new Map(), now_ms, wall_ms: 0, quietSince_ms: 0, arriving: new Set<string>() };
+    const look = {
+      cluster,
+      unplaced: new Map(),
+      now_ms,
+      wall_ms: 0,
+      quietSince_ms: 0,
+      isRejoining: false,
+      arriving: new Set<string>(),
+    };
     return observation.judge(unit, look).kind;
   };
   assert.equal(judge(0, 0), "waiting");

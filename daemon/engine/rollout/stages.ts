@@ -27,6 +27,8 @@ export type Stage =
 export interface StageLook {
   readonly cluster: Cluster;
   readonly unit: Unit;
+  /** True while absent machines may rejoin: they may run the unit, and change its file then. */
+  readonly isRejoining: boolean;
   /** The largest number of machines that are down, or not known to be healthy, because of the change. */
   readonly maxParallel: number;
   /**
@@ -42,7 +44,7 @@ export function nextStage(look: StageLook, wanted: WantedFile): Stage {
   if (hash === wanted.hash) return next ? withdraw(look, next) : { kind: "complete" };
   if (next === undefined || next.hash === wanted.hash) return admit(look, wanted, next?.machines ?? []);
   // An earlier roll-out has left a third file on some machines. So many may change to the wanted one at once.
-  const left = next.machines.filter((id) => cluster.machines.has(id));
+  const left = next.machines.filter((id) => isThere(look, id));
   const { busy } = judgeBack(look);
   const able = machinesOfGlobal(cluster, { ...ownVersion(look.unit), ...wanted });
   if (left.length + busy.length > maxParallel || left.some((id) => !able.includes(id))) return withdraw(look, next);
@@ -52,7 +54,7 @@ export function nextStage(look: StageLook, wanted: WantedFile): Stage {
 
 /** Gives the wanted file to the next machines, if those before are healthy with it. `begun`: those that have it. */
 function admit(look: StageLook, wanted: WantedFile, begun: readonly MachineId[]): Stage {
-  const { unit, cluster, maxParallel } = look;
+  const { unit, cluster, maxParallel, isRejoining } = look;
   const { unproven = [] } = unit.next ?? {};
   const version = { ...ownVersion(unit), ...wanted };
   const able = machinesOfGlobal(cluster, version);
@@ -67,7 +69,7 @@ function admit(look: StageLook, wanted: WantedFile, begun: readonly MachineId[])
   const left = able.filter((id) =>
     !begun.includes(id) && !busy.includes(id) && cluster.machines.get(id)!.capabilities.stagedGlobals === true
   );
-  if (left.length === 0) return busy.length === 0 ? { kind: "complete" } : { kind: "waiting", left_ms };
+  if (left.length === 0 && busy.length === 0 && !isRejoining) return { kind: "complete" };
   const batch = worstFirst(cluster, unit, left).slice(0, Math.max(0, maxParallel - busy.length));
   if (batch.length === 0) return { kind: "waiting", left_ms };
   return { kind: "machines", next: { ...wanted, machines: [...begun, ...batch], unproven: [...busy, ...batch] } };
@@ -83,9 +85,14 @@ function withdraw(look: StageLook, next: NextVersion): Stage {
   const present = machines.filter((id) => cluster.machines.has(id)).toReversed();
   const batch = worstFirst(cluster, unit, present).slice(0, Math.max(0, maxParallel - busy.length));
   // A machine that is away starts with the unit's own file, and is not waited for.
-  const left = machines.filter((id) => cluster.machines.has(id) && !batch.includes(id));
+  const left = machines.filter((id) => isThere(look, id) && !batch.includes(id));
   if (left.length === machines.length) return { kind: "waiting", left_ms };
   return { kind: "machines", next: { ...next, machines: left, unproven: [...busy, ...batch] } };
+}
+
+/** True if a machine is present, or may rejoin with the file that it has. */
+function isThere({ cluster, isRejoining }: StageLook, id: MachineId): boolean {
+  return isRejoining || cluster.machines.has(id);
 }
 
 /** Judges the unit's own file on the machines that have it again, and were not seen healthy with it. */

@@ -11,7 +11,15 @@ import { hasMetadata } from "../../../daemon/policy/feasibility.ts";
 import { versionOn } from "../../../daemon/policy/globals.ts";
 import { RolloutController } from "../../../daemon/engine/rollout/controller.ts";
 import type { Change, RolloutStart, RolloutUpdate } from "../../../registry/mod.ts";
-import type { Cluster, Departure, DesiredState, Rollout, UnitName, UnitSpec, UnitState } from "../../../registry/model.ts";
+import type {
+  Cluster,
+  Departure,
+  DesiredState,
+  Rollout,
+  UnitName,
+  UnitSpec,
+  UnitState,
+} from "../../../registry/model.ts";
 import { rolloutOptionsOf } from "../../../registry/deployment.ts";
 import { fleetOptionsOf } from "../../../registry/requirements.ts";
 import { answerRequest, hasEnded, type RolloutRequest, undoSteps } from "../../../registry/rollouts.ts";
@@ -235,6 +243,7 @@ export class RolloutCluster {
       now_ms: this.now_ms,
       wall_ms: this.now_ms,
       quietSince_ms: -Infinity,
+      isRejoining: this.now_ms < this.rejoinUntil_ms,
       arriving: this.arriving,
     };
     const { updates, wait_ms } = this.#controller.decide(look);
@@ -327,6 +336,7 @@ export class RolloutCluster {
       if (behavior === "crashes") return since_ms + (Math.floor(age_ms / crash_ms) + 1) * crash_ms;
       return behavior === "dies" && age_ms < death_ms ? since_ms + death_ms : Infinity;
     });
-    return Math.min(Infinity, ...times, ...this.#settling);
+    const rejoined = this.rejoinUntil_ms > this.now_ms ? [this.rejoinUntil_ms] : [];
+    return Math.min(Infinity, ...times, ...rejoined, ...this.#settling);
   }
 }
