@@ -42,7 +42,9 @@ export interface StageLook {
 export function nextStage(look: StageLook, wanted: WantedFile): Stage {
   const { unit: { hash, next }, cluster, maxParallel } = look;
   if (hash === wanted.hash) return next ? withdraw(look, next) : { kind: "complete" };
-  if (next === undefined || next.hash === wanted.hash) return admit(look, wanted, next?.machines ?? []);
+  if (next === undefined || next.hash === wanted.hash) {
+    return admit(look, wanted, next?.machines.filter((id) => !isOlder(cluster, id)) ?? []);
+  }
   // An earlier roll-out has left a third file on some machines. So many may change to the wanted one at once.
   const left = next.machines.filter((id) => isThere(look, id));
   const { busy } = judgeBack(look);
@@ -66,9 +68,7 @@ function admit(look: StageLook, wanted: WantedFile, begun: readonly MachineId[])
   const back = judgeBack(look);
   const busy = [...waiting.busy, ...back.busy];
   const left_ms = Math.min(waiting.left_ms, back.left_ms);
-  const left = able.filter((id) =>
-    !begun.includes(id) && !busy.includes(id) && cluster.machines.get(id)!.capabilities.stagedGlobals === true
-  );
+  const left = able.filter((id) => !begun.includes(id) && !busy.includes(id) && !isOlder(cluster, id));
   if (left.length === 0 && busy.length === 0 && !isRejoining) return { kind: "complete" };
   const batch = worstFirst(cluster, unit, left).slice(0, Math.max(0, maxParallel - busy.length));
   if (batch.length === 0) return { kind: "waiting", left_ms };
@@ -88,6 +88,12 @@ function withdraw(look: StageLook, next: NextVersion): Stage {
   const left = machines.filter((id) => isThere(look, id) && !batch.includes(id));
   if (left.length === machines.length) return { kind: "waiting", left_ms };
   return { kind: "machines", next: { ...next, machines: left, unproven: [...busy, ...batch] } };
+}
+
+/** True if the daemon of a machine runs the unit's own file in any case, and reports nothing of what is waited for. */
+function isOlder({ machines }: Cluster, id: MachineId): boolean {
+  const machine = machines.get(id);
+  return machine !== undefined && machine.unreadable === undefined && machine.capabilities.stagedGlobals !== true;
 }
 
 /** True if a machine is present, or may rejoin with the file that it has. */
@@ -121,7 +127,8 @@ function judgeAll(
   machines: readonly MachineId[],
 ): Judgment {
   const states = cluster.states.get(name);
-  const isReported = (id: MachineId) => !next?.unproven.includes(id) || states?.get(id)?.settled !== undefined;
+  const isReported = (id: MachineId) =>
+    !next?.unproven.includes(id) || states?.get(id)?.settled !== undefined || isOlder(cluster, id);
   const verdicts = machines.map((machine) => ({ machine, verdict: judge(version, machine, isReported(machine)) }));
   return {
     failed: verdicts.map(({ verdict }) => verdict).find((verdict) => verdict.kind === "failed"),

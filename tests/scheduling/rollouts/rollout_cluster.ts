@@ -266,7 +266,8 @@ export class RolloutCluster {
       const isSame = known?.hash === hash && known.restart === restart && known.desiredState === desiredState;
       const process = isSame ? known : { hash, restart, desiredState, since_ms: this.now_ms };
       this.#processes.set(key, process);
-      const isAwaited = units.get(name)?.next?.unproven.includes(machine) === true;
+      const isStaged = machines.get(machine)?.capabilities.stagedGlobals === true;
+      const isAwaited = isStaged && units.get(name)?.next?.unproven.includes(machine) === true;
       const settledAt_ms = isAwaited ? this.#settledAt_ms(process) : Infinity;
       if (settledAt_ms > this.now_ms) this.#settling.push(settledAt_ms);
       const isSettled = settledAt_ms <= this.now_ms;
