@@ -137,18 +137,20 @@ function whyOutdated({ machines }: Cluster): string | undefined {
     `machine ${outdated.id} runs fleet ${outdated.version}, whose engine does not know roll-outs: upgrade it first`;
 }
 
-/** Returns why no global unit may be changed while a machine may lead whose engine would change all machines at once. */
+/** Returns why no global unit may be changed while a machine may lead whose engine cannot do so from machine to machine. */
 function whyUnstaged({ machines, units }: Cluster, steps: RolloutStart["steps"]): string | undefined {
-  const global = steps.find(({ unit, before, after }) =>
-    before && after && before.hash !== after.hash && units.get(unit)?.requirements.global
-  );
+  const global = steps.find(({ unit: name, before, after }) => {
+    const unit = units.get(name);
+    // An aborted roll-out may have left another file on some machines.
+    return before && after && unit?.requirements.global && (before.hash !== after.hash || unit.next !== undefined);
+  });
   const outdated = global &&
     [...machines.values()].find(({ capabilities, unreadable }) =>
       unreadable === undefined && !capabilities.disableEngine && !capabilities.stagedGlobals
     );
   return outdated &&
-    `machine ${outdated.id} runs fleet ${outdated.version}, whose engine would change global unit ${global.unit} on all ` +
-      `machines at once: upgrade it first`;
+    `machine ${outdated.id} runs fleet ${outdated.version}, whose engine cannot change global unit ${global.unit} from ` +
+      `machine to machine: upgrade it first`;
 }
 
 type Changes = Complete<AppRequest>;

@@ -363,7 +363,7 @@ Deno.test("an event of a roll-out has the steps that have changed", async () => 
 Deno.test("a global unit that is changed from machine to machine", async (test) => {
   await using api = await ApiFixture.open();
   const { get, post, refusal, plan, revisionOf } = clientOf(api);
-  const [m2, m3] = [m1.replace(/1$/, "2"), m1.replace(/1$/, "3")];
+  const [m2, m3, older] = [m1.replace(/1$/, "2"), m1.replace(/1$/, "3"), m1.replace(/1$/, "4")];
   const global = (command: string) => `${file(command)}\n[X-Fleet]\nGlobal=true`;
   const edge = async (command: string) => ({
     ...unit("edge.service", command, await revisionOf("edge.service")),
@@ -377,7 +377,7 @@ Deno.test("a global unit that is changed from machine to machine", async (test) 
     const body = { units: [await edge("/bin/2")] };
     assert.equal(
       await refusal(409, "POST", "/apps/edge", body),
-      `machine ${m1} runs fleet 1.2.3, whose engine would change global unit edge.service on all machines at once: ` +
+      `machine ${m1} runs fleet 1.2.3, whose engine cannot change global unit edge.service from machine to machine: ` +
         "upgrade it first",
     );
     // Other units are.
@@ -415,6 +415,14 @@ Deno.test("a global unit that is changed from machine to machine", async (test) 
       planned.units?.map(({ name, change, effects }) => [name, change, effects?.map(({ effect }) => effect)]),
       [["edge.service", "update", ["restart", "restart"]]],
     );
+    await api.join(older, "", {}, undefined, "globals");
+    for (
+      const [path, body] of [["/apps/edge", { units }], ["/apps/edge/rollout", { action: "undo" }]] as const
+    ) {
+      assert.match(await refusal(409, "POST", path, body), /cannot change global unit edge\.service/, path);
+    }
+    await api.leave(older);
+    await api.until(({ machines }) => machines.size === 3);
     const { steps: [step] = [] } = await begin("/bin/1");
     assert.equal(step?.from?.hash, step?.to?.hash);
   });
