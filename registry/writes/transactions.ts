@@ -153,7 +153,7 @@ function putUnit(change: Extract<UnitChange, { kind: "put" }>): Op[] {
     versions: versionsAfter(change, hash),
     ...appOf(change),
     ...past && { past },
-    ...nextOf(change, hash),
+    ...nextOf(change),
     ...unknownFieldsOf(was.unit),
   };
 
@@ -187,13 +187,10 @@ function appOf({ app, was }: Extract<UnitChange, { kind: "put" }>): { readonly a
   return owner === undefined ? {} : { app: owner };
 }
 
-/** Returns the file that some machines have after the change. A change by hand is one of all machines. */
-function nextOf(
-  { next, was, desiredState }: Extract<UnitChange, { kind: "put" }>,
-  hash: string,
-): Pick<UnitValue, "next"> {
+/** Returns the file that some machines have after the change. A file that is put by hand is one of all machines. */
+function nextOf({ next, was, file, desiredState }: Extract<UnitChange, { kind: "put" }>): Pick<UnitValue, "next"> {
   if (next !== undefined) return next === null ? {} : { next };
-  const kept = was.unit?.hash === hash && desiredState !== "inactive" ? was.unit.next : undefined;
+  const kept = file === undefined && desiredState !== "inactive" ? was.unit?.next : undefined;
   return kept ? { next: kept } : {};
 }
 

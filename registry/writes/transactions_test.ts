@@ -84,6 +84,7 @@ Deno.test("the file of some machines stays until the unit gets another one, is i
     [{ desiredState: "loaded" }, kept],
     [{ desiredState: "inactive" }, undefined],
     [{ file }, undefined],
+    [{ file: { ...file, hash: "old" } }, undefined],
     [{ next: null }, undefined],
     [{ next: { ...next, unproven: ["m2"] } }, { ...kept, unproven: ["m2"] }],
   ] as const;

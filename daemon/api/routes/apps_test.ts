@@ -426,6 +426,17 @@ Deno.test("a global unit that is changed from machine to machine", async (test) 
     const { steps: [step] = [] } = await begin("/bin/1");
     assert.equal(step?.from?.hash, step?.to?.hash);
   });
+
+  await test.step("keeps both files when its desired state is set, and has one when a file is put by hand", async () => {
+    const hasNext = async () => (await api.registry.unit("edge.service")).unit?.next !== undefined;
+    const set = async (body: unknown) => (await api.send("PUT", "/fleet/v1/units/edge.service", { body })).code;
+    assert.equal(await set({ desiredState: "launched" }), 204);
+    assert.equal(await set({ desiredState: "loaded" }), 204);
+    assert.equal(await hasNext(), true);
+    const { options } = await edge("/bin/1");
+    assert.equal(await set({ desiredState: "loaded", options }), 204);
+    assert.equal(await hasNext(), false);
+  });
 });
 
 Deno.test("PUT of a unit keeps its owner, or sets it", async () => {

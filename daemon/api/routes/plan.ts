@@ -143,7 +143,7 @@ function decideUnit(
   const owned = whyOwned(was.unit, app);
   if (owned !== undefined) return { name, change: "refuse", refusal: owned };
   if (decision.kind === "refuse") return { name, change: "refuse", refusal: decision.message };
-  if (decision.kind === "nothing" && was.unit?.next) {
+  if (decision.kind === "nothing" && app !== undefined && was.unit?.next) {
     // A roll-out that was aborted has left another file on some machines, which get the unit's own again.
     return { name, change: "update", draft: { kind: "put", name, desiredState: was.unit.desiredState } };
   }

@@ -83,7 +83,9 @@ function decideState(was: UnitRecord, request: PutRequest, file: NewFile | undef
   // The store has lost the unit file, and the client still has it.
   const restores = file !== undefined && was.text === undefined;
   const changesOwner = request.app ? request.app !== was.unit?.app : false;
-  if (was.unit?.desiredState === desiredState && !restores && !changesOwner) return { kind: "nothing" };
+  // Some machines have another file, which a roll-out has given to them.
+  const replaces = file !== undefined && was.unit?.next !== undefined;
+  if (was.unit?.desiredState === desiredState && !restores && !changesOwner && !replaces) return { kind: "nothing" };
   return { kind: "update", desiredState, ...(file ? { file } : {}), findings: [] };
 }
 
