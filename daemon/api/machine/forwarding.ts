@@ -6,10 +6,11 @@
 
 import type { Clock } from "../../../runtime/clock.ts";
 import { onceAborted } from "../../../runtime/on_abort.ts";
-import type { Cluster, UnitName } from "../../../registry/model.ts";
+import type { Cluster, MachineId, UnitName } from "../../../registry/model.ts";
 import { optionsOf } from "../../../systemd/unit_file.ts";
 import { isQuadlet } from "../../../systemd/unit_name.ts";
 import { generatedService } from "../../../systemd/unit_quadlet.ts";
+import { versionOn } from "../../policy/globals.ts";
 import type { ErrorEntity } from "../v1/types.ts";
 
 /** Time limit for systemctl, and for the beginning of another daemon's response. */
@@ -66,7 +67,12 @@ export function nameInSystemd(unit: UnitName, text = ""): string {
   return isQuadlet(unit) ? generatedService(unit, optionsOf(text)) : unit;
 }
 
-/** Returns the name in systemd of a unit of the cluster. */
-export function clusterNameInSystemd({ units, files }: Pick<Cluster, "units" | "files">, unit: UnitName): string {
-  return nameInSystemd(unit, files.get(units.get(unit)?.hash ?? "")?.text);
+/** Returns the name in systemd of a unit of the cluster, which depends on the version of its file that the machine runs. */
+export function clusterNameInSystemd(
+  { units, files }: Pick<Cluster, "units" | "files">,
+  name: UnitName,
+  machine: MachineId,
+): string {
+  const unit = units.get(name);
+  return nameInSystemd(name, unit && files.get(versionOn(unit, machine).hash)?.text);
 }

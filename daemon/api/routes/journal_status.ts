@@ -150,7 +150,7 @@ export class JournalStatusRoutes {
     const here = localMachine.id();
     const id = call.query.get("machineID") || machineOf(cluster, unit, here);
     if (id === undefined) return errorReply(409, `unit ${JSON.stringify(unit)} is on no machine`);
-    if (id === here) return await answerHere(localMachine, clusterNameInSystemd(cluster, unit), id);
+    if (id === here) return await answerHere(localMachine, clusterNameInSystemd(cluster, unit, id), id);
     if (call.request.headers.has(forwardedHeader)) {
       return errorReply(421, `this is machine ${here ?? "of no cluster"}`);
     }

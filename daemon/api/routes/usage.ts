@@ -58,7 +58,7 @@ async function usageOf(
   const withUnits = query.get("units") !== "false";
   if (id === localMachine.id()) {
     const names = [...cluster.states].filter(([_, states]) => withUnits && states.has(id)).map(([name]) => name).sort();
-    const units = new Map(names.map((name) => [name, clusterNameInSystemd(cluster, name)]));
+    const units = new Map(names.map((name) => [name, clusterNameInSystemd(cluster, name, id)]));
     try {
       const { units: used, ...rest } = await inTime(
         clock,

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { ApiFixture } from "../../../tests/support/api_fixture.ts";
+import { ApiFixture, optionsOf } from "../../../tests/support/api_fixture.ts";
 import { ManualClock } from "../../../tests/support/manual_clock.ts";
 import { forwardedHeader } from "../machine/forwarding.ts";
 import type { LocalMachine } from "../machine/port.ts";
@@ -71,6 +71,25 @@ Deno.test("GET /usage of one machine asks no other, and none twice", async () =>
   const forwarded = { [forwardedHeader]: "m2" };
   assert.deepEqual((await get(api, "?machineID=m1", forwarded)).code, 200);
   assert.deepEqual((await get(api, "?machineID=m2", forwarded)).code, 421);
+});
+
+Deno.test("a global Quadlet file is measured by the name that the machine's own version of it gives to the service", async () => {
+  const { local, asked } = machine();
+  await using api = await open(local);
+  const global = (name: string) => `${container}\nServiceName=${name}\n[X-Fleet]\nGlobal=true`;
+  await api.put("edge.container", "launched", global("old"));
+  const { unit } = await api.registry.unit("edge.container");
+  const changed = { name: "edge.container", desiredState: "launched", revision: unit!.revision };
+  const begun = await api.send("POST", "/fleet/v1/apps/edge", {
+    body: { units: [{ ...changed, options: optionsOf(global("next")) }] },
+  });
+  assert.equal(begun.code, 201, begun.text);
+  await api.advance("edge", "running", { "edge.container": "staging" }, undefined, ["m2"]);
+  await api.report("m1", "edge.container", { active: "active" });
+  await get(api, "?machineID=m1");
+  await api.advance("edge", "running", { "edge.container": "staging" }, undefined, ["m2", "m1"]);
+  await get(api, "?machineID=m1");
+  assert.deepEqual(asked, ["old.service", "front.service", "next.service", "front.service"]);
 });
 
 Deno.test("a machine that hangs is named after a while", async () => {
