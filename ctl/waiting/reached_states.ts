@@ -6,7 +6,7 @@
  */
 
 import { jobFailure, type WaitCondition, type WaitStatus } from "./conditions.ts";
-import type { StateView, UnitView } from "./unit_watcher.ts";
+import { hasWantedFile, type StateView, type UnitView } from "./unit_watcher.ts";
 
 const waiting: WaitStatus = { verdict: "waiting" };
 const done: WaitStatus = { verdict: "done" };
@@ -39,14 +39,14 @@ export function running({ isGlobal, stable_ms, isChecked, mayEnd }: RunningRule)
   return (name, view, now_ms) => {
     if (!view.unit) return destroyed(name, view);
     const states = statesOf(view, isGlobal);
-    const failed = states.find(({ state }) => isNewest(view, state.hash) && state.systemdActiveState === "failed");
+    const failed = states.find(({ state }) => hasWantedFile(view, state) && state.systemdActiveState === "failed");
     failedSince_ms = failed && (failedSince_ms ?? now_ms);
     if (failed) {
       const left_ms = failedSince_ms! + failed_ms - now_ms;
       return left_ms > 0 ? { verdict: "waiting", again_ms: left_ms } : jobFailure(name, failed);
     }
     const isReached = states.length > 0 && states.every((reported) =>
-      isNewest(view, reported.state.hash) &&
+      hasWantedFile(view, reported.state) &&
       (isUp(reported.state) ? !isChecked || reported.state.health === "passing" : mayEnd && hasEnded(reported))
     );
     const starts = JSON.stringify(states.map(({ restart, restarts, since }) => [restart, restarts, since]));
@@ -73,11 +73,6 @@ function destroyed(name: string, view: UnitView): WaitStatus {
 /** Returns the states that count: of the unit's machine, or of every machine that has a global unit. */
 function statesOf({ unit, states }: UnitView, isGlobal: boolean): readonly StateView[] {
   return [...states.values()].filter(({ state }) => isGlobal || state.machineID === unit?.machineID);
-}
-
-/** True if a machine has the newest file, or it is unknown which one it has. */
-function isNewest({ hash }: UnitView, reported: string | undefined): boolean {
-  return hash === undefined || reported === undefined || reported === hash;
 }
 
 /** True for a unit that has done its work: its start job is done, and systemd reports no failure. */

@@ -29,6 +29,8 @@ export interface UnitView {
   readonly unit?: UnitEntity;
   /** Hash of its newest file; only the event stream has it. */
   readonly hash?: string;
+  /** The file that a roll-out has given to some machines in place of {@link hash}; only the event stream has it. */
+  readonly next?: UnitEvent["next"];
   /** The latest restart that was requested, 0 if none; only the event stream has it. */
   readonly restart?: number;
   /** True if the unit has existed at some time since the watcher began. */
@@ -134,10 +136,10 @@ export class UnitWatcher {
   #apply(event: StreamEvent): boolean {
     switch (event.event) {
       case "unit": {
-        const { name, unit, restart, hash } = JSON.parse(event.data) as UnitEvent;
+        const { name, unit, ...more } = JSON.parse(event.data) as UnitEvent;
         const view = this.#views.get(name);
         if (!view) return false;
-        this.#views.set(name, viewOfUnit(unit, view, restart, hash));
+        this.#views.set(name, viewOfUnit(unit, view, more));
         return this.isReady;
       }
       case "state": {
@@ -195,8 +197,7 @@ export class UnitWatcher {
 function viewOfUnit(
   unit: UnitEntity | undefined,
   view: UnitView,
-  restart?: number,
-  hash?: string,
+  { restart, hash, next }: Pick<UnitEvent, "restart" | "hash" | "next"> = {},
 ): UnitView {
   const { states, stateChanges } = view;
   return {
@@ -204,7 +205,17 @@ function viewOfUnit(
     ...(unit ? { unit } : {}),
     ...(unit && restart !== undefined ? { restart } : {}),
     ...(unit && hash !== undefined ? { hash } : {}),
+    ...(unit && next !== undefined ? { next } : {}),
   };
+}
+
+/** True if a machine has the file that it is to run, or it is unknown which one it has. */
+export function hasWantedFile(
+  { hash, next }: UnitView,
+  { hash: reported, machineID = "" }: Pick<UnitStateEntity, "hash" | "machineID">,
+): boolean {
+  if (hash === undefined || reported === undefined) return true;
+  return reported === (next?.machines.includes(machineID) ? next.hash : hash);
 }
 
 function sameStates(before: ReadonlyMap<string, StateView>, after: ReadonlyMap<string, StateView>): boolean {

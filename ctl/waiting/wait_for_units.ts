@@ -8,7 +8,7 @@ import type { MachineEntity } from "../../daemon/api/v1/types.ts";
 import { Notifier } from "../../runtime/notifier.ts";
 import type { Flags } from "../cli/argv.ts";
 import type { Context } from "../cli/command.ts";
-import { type StateView, type UnitView, UnitWatcher } from "./unit_watcher.ts";
+import { hasWantedFile, type StateView, type UnitView, UnitWatcher } from "./unit_watcher.ts";
 import { timeoutFlagName } from "../cli/global_flags.ts";
 import type { WaitCondition, WaitStatus } from "./conditions.ts";
 import { printLine } from "../terminal/port.ts";
@@ -222,8 +222,7 @@ class Progress {
   #refusalIn_ms(view: UnitView, now_ms: number): number {
     const reported = [...view.states.values()].find((each) => each.permanent && isOfLatestCommand(each));
     // A refusal of an older file says nothing about the newest file.
-    const isNewest = view.hash === undefined || reported?.state.hash === view.hash;
-    if (!reported || !isNewest) this.#refusal = undefined;
+    if (!reported || !hasWantedFile(view, reported.state)) this.#refusal = undefined;
     else if (this.#refusal?.reported !== reported) this.#refusal = { reported, since_ms: now_ms };
     return this.#refusal ? this.#refusal.since_ms + refusal_ms - now_ms : Infinity;
   }

@@ -142,7 +142,9 @@ function unitData(cluster: Cluster, name: UnitName): string {
     ? {
       ...(unit.changed ? { changed: changedEntity(unit.changed) } : {}),
       ...(unit.hash === "" ? {} : { hash: unit.hash }),
-      ...{ name, restart: unit.restart, unit: unitEntity(cluster, unit) },
+      name,
+      ...(unit.next ? { next: { hash: unit.next.hash, machines: unit.next.machines } } : {}),
+      ...{ restart: unit.restart, unit: unitEntity(cluster, unit) },
     }
     : { name };
   return JSON.stringify(event);

@@ -4,7 +4,7 @@ import { ClusterRegistry } from "../../../registry/cluster_registry.ts";
 import type { Rollout } from "../../../registry/model.ts";
 import { systemClock } from "../../host/system_clock.ts";
 import { changes } from "../events/diff.ts";
-import type { AppEntity, AppPage, PlanEntity, RolloutEntity, RolloutEvent } from "../v1/types.ts";
+import type { AppEntity, AppPage, PlanEntity, RolloutEntity, RolloutEvent, UnitEvent } from "../v1/types.ts";
 
 const m1 = "454c34ef000000000000000000000001";
 const peer = { connection: { kind: "unix", remote: "unix", hosts: [""] }, as: "deployer" } as const;
@@ -405,6 +405,11 @@ Deno.test("a global unit that is changed from machine to machine", async (test) 
         .map(({ data }) => seen((JSON.parse(data) as RolloutEvent).rollout!))
     );
     assert.deepEqual(events, [[["changing", { healthy: 0, total: 3 }, m2]], [second]]);
+    const machinesWithNext = views.slice(1).map((view) =>
+      [...changes(undefined, view, undefined)].filter(({ event, unit }) => event === "unit" && unit === "edge.service")
+        .map(({ data }) => (JSON.parse(data) as UnitEvent).next?.machines)
+    );
+    assert.deepEqual(machinesWithNext, [[[m2]], [[m2, m1]]]);
   });
 
   await test.step("gets its old file again after a roll-out was aborted, by a plan that says so", async () => {

@@ -589,6 +589,10 @@ export const UnitEvent = entity("UnitEvent", "A unit was created, changed or des
   name: unitName,
   "unit?": ref(UnitEntity, "The unit, without `options`. Absent if it was destroyed."),
   "hash?": hash,
+  "next?": object("The file that a roll-out has given to some machines. Absent if there is none.", {
+    hash,
+    machines: list("The machines that run it in place of the unit's own file.", text("The ID of a machine.")),
+  }),
   "restart?": count(
     "The store revision of the latest request for a restart, 0 if there was none. Absent if destroyed.",
   ),
