@@ -428,8 +428,13 @@ Deno.test("a global unit that is changed from machine to machine", async (test) 
     }
     await api.leave(older);
     await api.until(({ machines }) => machines.size === 3);
-    const { steps: [step] = [] } = await begin("/bin/1");
-    assert.equal(step?.from?.hash, step?.to?.hash);
+    const undoing = await post<RolloutEntity>("/apps/edge/rollout", { action: "undo" });
+    await api.advance("edge", "aborted");
+    const applying = await begin("/bin/1");
+    for (const { steps: [step] = [] } of [undoing, applying]) {
+      assert.equal(step?.from?.hash, step?.to?.hash);
+      assert.equal(step?.change, "update");
+    }
   });
 
   await test.step("keeps both files when its desired state is set, and has one when a file is put by hand", async () => {

@@ -26,7 +26,7 @@ export function rolloutEntity(
   rollout: Rollout,
   isShown: (step: RolloutStep) => boolean = () => true,
 ): RolloutEntity {
-  const { app, id, what, status, reason, unreadable, changed, maxParallel, rollback, steps } = rollout;
+  const { app, id, what, status, reason, unreadable, changed, maxParallel, rollback, isUndo, steps } = rollout;
   return compact<RolloutEntity>({
     app,
     id,
@@ -36,16 +36,18 @@ export function rolloutEntity(
     changed: changed && changedEntity(changed),
     maxParallel,
     rollback: rollback ? true : undefined,
-    steps: nonEmpty(steps.filter(isShown).map((step) => stepEntity(cluster, step))),
+    steps: nonEmpty(steps.filter(isShown).map((step) => stepEntity(cluster, step, isUndo))),
   });
 }
 
-function stepEntity(cluster: Cluster, step: RolloutStep): RolloutStepEntity {
+function stepEntity(cluster: Cluster, step: RolloutStep, isUndo = false): RolloutStepEntity {
   const { unit, before, after, state } = step;
+  // Some machines have another file, which an aborted roll-out has given to them.
+  const isPartial = isUndo || cluster.units.get(unit)?.next !== undefined;
   const progress = progressOf(cluster, step);
   return compact<RolloutStepEntity>({
     name: unit,
-    change: changeOf(before, after),
+    change: changeOf(before, after, isPartial),
     from: before && { hash: before.hash, desiredState: before.desiredState },
     to: after && { hash: after.hash, desiredState: after.desiredState },
     state: shownState(state),
@@ -66,11 +68,15 @@ function progressOf(cluster: Cluster, { unit: name, before, after, state }: Roll
   return unit && wanted && stageProgress(cluster, unit, wanted.hash);
 }
 
-function changeOf(before: UnitSpec | undefined, after: UnitSpec | undefined): RolloutStepEntity["change"] {
+function changeOf(
+  before: UnitSpec | undefined,
+  after: UnitSpec | undefined,
+  isPartial: boolean,
+): RolloutStepEntity["change"] {
   if (!after) return "destroy";
   if (!before) return "create";
   if (before.hash !== after.hash) return "replace";
-  return before.desiredState === after.desiredState ? "adopt" : "update";
+  return before.desiredState === after.desiredState && !isPartial ? "adopt" : "update";
 }
 
 /** A roll-out with all its steps, and with what those wait for that are being changed. */
