@@ -199,7 +199,11 @@ class Work {
       awaited.add(machine);
       return this.observation.judge(version, this.look, machine, isReported);
     };
-    const stage = nextStage({ cluster, isRejoining, unit, maxParallel, judge }, { hash, fleetOptions, requirements });
+    const stage = nextStage({ cluster, isRejoining, isFirst: step.state === "pending", unit, maxParallel, judge }, {
+      hash,
+      fleetOptions,
+      requirements,
+    });
     this.observation.keepOnly(step.unit, awaited);
     switch (stage.kind) {
       case "failed":

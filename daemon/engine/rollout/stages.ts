@@ -29,6 +29,8 @@ export interface StageLook {
   readonly unit: Unit;
   /** True while absent machines may rejoin: they may run the unit, and change its file then. */
   readonly isRejoining: boolean;
+  /** True before the roll-out has written the unit: its machines are those of an earlier roll-out, which did not end it. */
+  readonly isFirst: boolean;
   /** The largest number of machines that are down, or not known to be healthy, because of the change. */
   readonly maxParallel: number;
   /**
@@ -42,8 +44,11 @@ export interface StageLook {
 export function nextStage(look: StageLook, wanted: WantedFile): Stage {
   const { unit: { hash, next }, cluster, maxParallel } = look;
   if (hash === wanted.hash) return next ? withdraw(look, next) : { kind: "complete" };
-  if (next === undefined || next.hash === wanted.hash) {
-    return admit(look, wanted, next?.machines.filter((id) => !isOlder(cluster, id)) ?? []);
+  if (next === undefined) return admit(look, wanted, []);
+  if (next.hash === wanted.hash) {
+    return look.isFirst
+      ? takeOver(look, next)
+      : admit(look, wanted, next.machines.filter((id) => !isOlder(cluster, id)));
   }
   // An earlier roll-out has left a third file on some machines. So many may change to the wanted one at once.
   const left = next.machines.filter((id) => isThere(look, id));
@@ -52,6 +57,20 @@ export function nextStage(look: StageLook, wanted: WantedFile): Stage {
   if (left.length + busy.length > maxParallel || left.some((id) => !able.includes(id))) return withdraw(look, next);
   if (left.length === 0) return admit(look, wanted, []);
   return { kind: "machines", next: { ...wanted, machines: left, unproven: [...busy, ...left] } };
+}
+
+/**
+ * Goes on with the machines of an earlier roll-out. One that is away, and was not healthy with the file before, may never
+ * come back: it is not waited for, and gets its turn if it does.
+ */
+function takeOver({ cluster, isRejoining }: StageLook, next: NextVersion): Stage {
+  if (isRejoining) return { kind: "waiting", left_ms: Infinity };
+  const isLost = (id: MachineId) => next.unproven.includes(id) && !cluster.machines.has(id);
+  const stays = (id: MachineId) => !isLost(id);
+  return {
+    kind: "machines",
+    next: { ...next, machines: next.machines.filter(stays), unproven: next.unproven.filter(stays) },
+  };
 }
 
 /** Gives the wanted file to the next machines, if those before are healthy with it. `begun`: those that have it. */
