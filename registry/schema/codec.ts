@@ -91,7 +91,7 @@ export function encodeUnit(unit: UnitValue): string {
     versions: unit.versions,
     app: unit.app,
     past: unit.past,
-    next: encodeNext(unit.hash, unit.next),
+    next: encodeNext(unit, unit.next),
   });
 }
 
@@ -118,7 +118,7 @@ export function decodeUnit(name: UnitName, kv: KeyValue): Unit {
     ...(versions.length > 0 ? { versions } : {}),
     ...(app === undefined ? {} : { app }),
     ...past.length > 0 && { past },
-    ...nextIn(name, hash, fields.optionalObject("next")),
+    ...nextIn(name, { hash, versions }, fields.optionalObject("next")),
     ...fields.unknown(unitFields),
   };
 }

@@ -111,6 +111,11 @@ Deno.test("the next version of a global unit is ignored once the unit has anothe
   assert.equal(decoded(text).unknownFields, undefined);
   // An older daemon keeps the field when it puts another file.
   assert.equal(decoded(JSON.stringify({ ...JSON.parse(text), hash: "other" })).next, undefined);
+  // It also does so when it puts the file again that the unit had.
+  const versions = [1, 2, 3].map((number) => ({ number, hash: number === 2 ? "other" : "h" }));
+  const first = codec.encodeUnit({ ...value, versions: versions.slice(0, 1) });
+  assert.deepEqual(decoded(first).next, next);
+  assert.equal(decoded(JSON.stringify({ ...JSON.parse(first), versions })).next, undefined);
   const over = codec.encodeUnit({ ...value, next: { ...next, machines: [], unproven: [] } });
   assert.equal(decoded(over).next, undefined);
   const broken = JSON.stringify({ ...JSON.parse(text), next: { ...JSON.parse(text).next, machines: "m1" } });

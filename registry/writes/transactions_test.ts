@@ -77,7 +77,8 @@ Deno.test("the file of some machines stays until the unit gets another one, is i
   const next = { hash: "next", fleetOptions, requirements, machines: ["m1"], unproven: [] };
   const was = { name: "a.service", unit: unit("a.service", { fleetOptions, next }) };
   const file = { hash: "new", text: "text", fleetOptions };
-  const kept = { of: "old", hash: "next", options: [["X-Fleet", "Global", "true"]], machines: ["m1"], unproven: [] };
+  const options = [["X-Fleet", "Global", "true"]];
+  const kept = { of: "old", version: 1, hash: "next", options, machines: ["m1"], unproven: [] };
   const cases = [
     [{}, kept],
     [{ restart: true }, kept],
