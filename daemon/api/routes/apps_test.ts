@@ -4,6 +4,7 @@ import { ClusterRegistry } from "../../../registry/cluster_registry.ts";
 import type { Rollout } from "../../../registry/model.ts";
 import { systemClock } from "../../host/system_clock.ts";
 import { changes } from "../events/diff.ts";
+import { rolloutNow } from "../v1/app_entities.ts";
 import type { AppEntity, AppPage, PlanEntity, RolloutEntity, RolloutEvent, UnitEvent } from "../v1/types.ts";
 
 const m1 = "454c34ef000000000000000000000001";
@@ -400,6 +401,10 @@ Deno.test("a global unit that is changed from machine to machine", async (test) 
     const waiting = await get<RolloutEntity>("/apps/edge/rollout");
     assert.deepEqual(seen(waiting), second);
     assert.match(waiting.steps![0]!.waiting!, /^does not have its file on machine/);
+    const view = views[2]!;
+    const lost = { ...view, machines: new Map([...view.machines].filter(([id]) => id !== m1)) };
+    const { steps: [step] = [] } = rolloutNow(lost, view.rollouts!.get("edge")!);
+    assert.equal(step?.waiting, `is on machine ${m1.slice(0, 8)}, which is away`);
     const events = [1, 2].map((at) =>
       [...changes(views[at - 1], views[at]!, undefined)].filter(({ event }) => event === "rollout")
         .map(({ data }) => seen((JSON.parse(data) as RolloutEvent).rollout!))

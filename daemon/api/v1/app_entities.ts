@@ -89,6 +89,9 @@ export function rolloutNow(cluster: Cluster, rollout: Rollout): RolloutEntity {
 function waitingOf(cluster: Cluster, { name, state }: RolloutStepEntity): Pick<RolloutStepEntity, "waiting"> {
   const unit = cluster.units.get(name);
   if (!unit || state !== "changing" && state !== "undoing") return {};
+  // One that was lost before it was healthy is waited for, although it does not count as a machine of the unit any more.
+  const lost = unit.next?.unproven.find((id) => !cluster.machines.has(id) && cluster.departed?.get(id) !== "stopped");
+  if (lost !== undefined) return { waiting: `is on machine ${lost.slice(0, 8)}, which is away` };
   const health = healthOf(cluster, unit);
   return health.kind === "healthy" ? {} : { waiting: health.why };
 }
