@@ -158,7 +158,7 @@ Deno.test("whatever happens, a global unit changes on a few machines at a time, 
       scene.begin("good", 1, true);
       scene.finish();
       const { status, reason } = scene.cluster.rollout(app)!;
-      assert.equal(status, "done", reason);
+      assert.equal(status, "done", reason ?? "");
     }),
     { numRuns: 600 },
   );
