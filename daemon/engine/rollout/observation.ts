@@ -87,6 +87,10 @@ export class Observation {
     if (since_ms > deadline_ms) return late(`did not stay up for ${minHealthyTime_ms / 1_000} s`);
     const left_ms = since_ms + minHealthyTime_ms - now_ms;
     if (left_ms > 0) return crashing ?? { kind: "waiting", left_ms };
+    // A global unit may fail on a machine that is not back yet.
+    if (machine === undefined && unit.requirements.global && look.isRejoining) {
+      return { kind: "waiting", left_ms: Infinity };
+    }
     const reportLeft_ms = deadline_ms + minHealthyTime_ms - now_ms;
     if (!isReported && reportLeft_ms > 0) return { kind: "waiting", left_ms: reportLeft_ms };
     if (!isReported) return late(`was not reported to stay up for ${minHealthyTime_ms / 1_000} s`);
