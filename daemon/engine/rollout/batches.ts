@@ -33,13 +33,17 @@ export function optionsByHash(files: ReadonlyMap<string, { readonly text: string
   return (hash) => parsed.getOrInsertComputed(hash, () => optionsOf(files.get(hash)?.text ?? ""));
 }
 
-/** Returns the batches of a roll-out, in order. On the way back they are taken in reverse. */
+/**
+ * Returns the batches of a roll-out, in order. On the way back they are taken in reverse. `isPartial`: true for a unit of
+ * which some machines have another file.
+ */
 export function batchesOf(
   { steps, maxParallel }: Pick<Rollout, "steps" | "maxParallel">,
   optionsOf: OptionsByHash,
+  isPartial: (unit: UnitName) => boolean,
 ): Batch[] {
   const order = dependencyOrder(steps, optionsOf);
-  const of = (kind: Batch["kind"]) => order.filter((at) => kindOf(steps[at]!) === kind);
+  const of = (kind: Batch["kind"]) => order.filter((at) => kindOf(steps[at]!, isPartial) === kind);
   const starts = placementOrder(of("start"), steps, optionsOf);
   return [
     ...starts.length > 0 ? [{ kind: "start", group: "", steps: starts } as const] : [],
@@ -55,9 +59,10 @@ export function batchesOf(
   ];
 }
 
-function kindOf(step: RolloutStep): Batch["kind"] {
+function kindOf(step: RolloutStep, isPartial: (unit: UnitName) => boolean): Batch["kind"] {
   const { before, after, unit } = step;
-  if (isUnchanged(step) || isTemplate(unit)) return "start";
+  if (isTemplate(unit)) return "start";
+  if (isUnchanged(step)) return isPartial(unit) ? "replace" : "start";
   if (activity(after) < activity(before)) return "stop";
   // A loaded unit may run, too: something else than fleet may have started it.
   return activity(before) > 0 && before?.hash !== after?.hash ? "replace" : "start";

@@ -54,7 +54,8 @@ export class Observation {
 
   /** Returns the batches of the roll-out. They never change, and are computed once. */
   batches(rollout: Rollout, { cluster }: Look): readonly Batch[] {
-    return this.#batches ??= batchesOf(rollout, optionsByHash(cluster.files));
+    const isPartial = (unit: UnitName) => cluster.units.get(unit)?.next !== undefined;
+    return this.#batches ??= batchesOf(rollout, optionsByHash(cluster.files), isPartial);
   }
 
   /**
