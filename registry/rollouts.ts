@@ -58,7 +58,8 @@ export function undoSteps(
     .map(({ unit, before, after, state }) => {
       const found = units.get(unit);
       // The unit still has its old file, which goes back to the machines that have the new one.
-      const isStaged = (state === "staging" || state === "unstaging") && found?.hash === before?.hash;
+      const isPartial = state === "staging" || state === "unstaging" || found?.next !== undefined;
+      const isStaged = isPartial && found?.hash === before?.hash;
       const reached = isStaged ? before : after;
       return { unit, ...reached && { before: reached }, ...before && { after: before }, planned: found?.revision ?? 0 };
     });

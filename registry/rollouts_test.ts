@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { type Rollout, rolloutStatuses, type RolloutStep, type Unit, type UnitSpec } from "./model.ts";
+import { parseRequirements } from "./requirements.ts";
 import { answerRequest, hasDrifted, hasEnded, rolloutRequests, undoSteps } from "./rollouts.ts";
 
 const spec = (digit: string): UnitSpec => ({ hash: digit.repeat(40), desiredState: "launched" });
@@ -99,12 +100,16 @@ Deno.test("a roll-out is undone from its last step to its first, without the uni
 });
 
 Deno.test("a global unit that was changed on some machines goes back from there, whichever file its record has", () => {
-  const undone = (state: "staging" | "unstaging", hash: string) => {
-    const found = { ...unit(7), hash: hash.repeat(40) } as Unit;
+  const undone = (state: "staging" | "unstaging" | "failed", hash: string, next?: Unit["next"]) => {
+    const found = { ...unit(7), hash: hash.repeat(40), ...next && { next } } as Unit;
     return undoSteps({ ...rollout, steps: [{ ...step, state }], status: "aborted" }, new Map([[step.unit, found]]));
   };
   const [onlyMachines, record] = [{ before: spec("a"), after: spec("a") }, { before: spec("b"), after: spec("a") }];
   assert.deepEqual(undone("staging", "a"), [{ unit: "a.service", ...onlyMachines, planned: 7 }]);
   assert.deepEqual(undone("unstaging", "a"), [{ unit: "a.service", ...onlyMachines, planned: 7 }]);
   assert.deepEqual(undone("unstaging", "b"), [{ unit: "a.service", ...record, planned: 7 }]);
+  const next = { ...spec("b"), fleetOptions: [], requirements: parseRequirements("a.service", []) };
+  const failed = undone("failed", "a", { ...next, machines: ["m1"], unproven: ["m1"] });
+  assert.deepEqual(failed, [{ unit: "a.service", ...onlyMachines, planned: 7 }]);
+  assert.deepEqual(undone("failed", "b"), [{ unit: "a.service", ...record, planned: 7 }]);
 });

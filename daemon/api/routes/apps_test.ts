@@ -417,6 +417,17 @@ Deno.test("a global unit that is changed from machine to machine", async (test) 
     assert.deepEqual(machinesWithNext, [[[m2]], [[m2, m1]]]);
   });
 
+  await test.step("has failed on a machine", async () => {
+    const { rollouts, ...cluster } = await api.registry.read();
+    const rollout = rollouts!.get("edge")!;
+    const { steps: [step] = [] } = rolloutNow(cluster, {
+      ...rollout,
+      status: "failed",
+      steps: rollout.steps.map((step) => ({ ...step, state: "failed" })),
+    });
+    assert.deepEqual([step?.state, step?.machines, step?.machineID], ["failed", { healthy: 1, total: 3 }, m1]);
+  });
+
   await test.step("gets its old file again after a roll-out was aborted, by a plan that says so", async () => {
     await api.advance("edge", "aborted");
     const units = [await edge("/bin/1")];

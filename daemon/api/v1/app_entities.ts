@@ -64,7 +64,9 @@ function shownState(state: StepState): RolloutStepEntity["state"] {
 /** Returns how far a global unit is that is changed from machine to machine. */
 function progressOf(cluster: Cluster, { unit: name, before, after, state }: RolloutStep): StageProgress | undefined {
   const unit = cluster.units.get(name);
-  const wanted = state === "staging" ? after : state === "unstaging" ? before : undefined;
+  const isForth = state === "staging" ||
+    state === "failed" && unit?.next !== undefined && unit.next.hash === after?.hash;
+  const wanted = isForth ? after : state === "unstaging" ? before : undefined;
   return unit && wanted && stageProgress(cluster, unit, wanted.hash);
 }
 

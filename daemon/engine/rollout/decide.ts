@@ -207,6 +207,7 @@ class Work {
     this.observation.keepOnly(step.unit, awaited);
     switch (stage.kind) {
       case "failed":
+        if (!this.#back) this.states.set(at, "failed");
         return stage.why;
       case "waiting":
         this.wait_ms = Math.min(this.wait_ms, stage.left_ms);
