@@ -4,7 +4,7 @@
  * @module
  */
 
-import { isInForce } from "./apps.ts";
+import { isInForce, isUnchanged } from "./apps.ts";
 import type { Rollout, RolloutStatus, RolloutStep, Unit, UnitDelta, UnitName } from "./model.ts";
 
 const ended: ReadonlySet<RolloutStatus> = new Set(["done", "failed", "rolled-back", "aborted"]);
@@ -49,11 +49,27 @@ export function answerRequest({ app, status }: Rollout, request: RolloutRequest,
  * Returns the steps that take back an ended roll-out, the last one first; none for one that has not ended. Units that have
  * been changed since are left out.
  */
-export function undoSteps(
-  { steps, status }: Rollout,
-  units: ReadonlyMap<UnitName, Unit>,
-): readonly (UnitDelta & Pick<RolloutStep, "planned">)[] {
-  if (!hasEnded({ status })) return [];
+export function undoSteps(rollout: Rollout, units: ReadonlyMap<UnitName, Unit>): readonly UndoStep[] {
+  if (!hasEnded(rollout)) return [];
+  const steps = stepsBack(rollout, units);
+  return steps.length > 0 || !rollout.isUndo ? steps : stepsAgain(rollout, units);
+}
+
+type UndoStep = UnitDelta & Pick<RolloutStep, "planned">;
+
+/** Returns the steps of an undo that has ended early which go on with it: some machines still have another file. */
+function stepsAgain({ steps }: Rollout, units: ReadonlyMap<UnitName, Unit>): readonly UndoStep[] {
+  return steps.filter((step) =>
+    isUnchanged(step) && units.get(step.unit)?.next && !hasDrifted(step, units.get(step.unit))
+  )
+    .map(({ unit, before, after }) => ({
+      ...{ unit, planned: units.get(unit)!.revision },
+      ...before && { before },
+      ...after && { after },
+    }));
+}
+
+function stepsBack({ steps }: Rollout, units: ReadonlyMap<UnitName, Unit>): readonly UndoStep[] {
   return steps.filter((step) => isInForce(step) && !hasDrifted(step, units.get(step.unit))).toReversed()
     .map(({ unit, before, after, state }) => {
       const found = units.get(unit);

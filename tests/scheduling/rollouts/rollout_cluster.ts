@@ -214,7 +214,7 @@ export class RolloutCluster {
     }
     const steps = request === "undo" ? undoSteps(rollout, this.cluster.units) : [];
     if (steps.length === 0) return `${answer.refusal}, and nothing is left to undo`;
-    this.#begin({ app, what: "rollback", rollback: true, steps, files: new Map() });
+    this.#begin({ app, what: "rollback", rollback: true, isUndo: true, steps, files: new Map() });
     return undefined;
   }
 
