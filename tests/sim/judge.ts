@@ -179,6 +179,9 @@ export class Judge {
           this.#changed_ms.set(`${parsed.machine}/${parsed.name}`, now_ms);
           this.#changed_ms.set(`machine ${parsed.machine}`, now_ms);
           break;
+        case "leader":
+          this.#moves.led();
+          break;
         case "metadata":
           this.#changed_ms.set(`machine ${parsed.machine}`, now_ms);
           this.#changed_ms.set(`metadata ${parsed.machine}`, now_ms);

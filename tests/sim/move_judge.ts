@@ -50,7 +50,14 @@ export class MoveJudge {
   /** Units that have moved, and whose old copy is not stopped yet, as `machine/unit`. */
   readonly #leaving = new Set<string>();
 
+  #ledSince_ms = 0;
+
   constructor(private readonly evidence: Evidence) {}
+
+  /** Called when another daemon takes the lead. */
+  led(): void {
+    this.#ledSince_ms = this.evidence.now_ms();
+  }
 
   /** Checks that a unit moves once for each request, and only to a machine where it runs if two copies of it may. */
   placed(name: UnitName, from: MachineId | undefined, { machine: to, why }: Target): void {
@@ -100,7 +107,7 @@ export class MoveJudge {
 
   /**
    * Returns the time since the deadlines of the drains of a machine by which the leader may decide, by its clock: since the
-   * earliest and the latest one. Undefined if its clock may have changed meanwhile.
+   * earliest one, and for how long it has led at least since the latest one. Undefined if its clock may have changed meanwhile.
    */
   #late_ms(id: MachineId): { readonly earliest: number; readonly latest: number } | undefined {
     const { etcd, machines, isDisturbed, now_ms } = this.evidence;
@@ -109,7 +116,7 @@ export class MoveJudge {
     if (!leader || isDisturbed(leader)) return undefined;
     const late_ms = this.#drainsOf(id).filter(({ until_ms }) => now_ms() - until_ms < latency_ms)
       .map(({ deadlineAt_ms }) => leader.wall_ms() - deadlineAt_ms);
-    return { earliest: Math.max(...late_ms), latest: Math.min(...late_ms) };
+    return { earliest: Math.max(...late_ms), latest: Math.min(...late_ms, now_ms() - this.#ledSince_ms) };
   }
 
   /** Returns all records of the drain of a machine, the latest one last. */
