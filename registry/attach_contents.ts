@@ -39,7 +39,7 @@ export interface Attached {
 }
 
 /** The folder of an application that has a folder with files for each unit. */
-const folder = "files";
+export const attachedFolder = "files";
 
 /**
  * Completes the options of a unit file in `directory` ("" or with a slash at its end). An option that names a content
@@ -71,17 +71,17 @@ export async function attachContents(
     }
   }
   try {
-    for (const path of await pathsBelow(source, `${directory}${folder}/${unit}`) ?? []) {
+    for (const path of await pathsBelow(source, `${directory}${attachedFolder}/${unit}`) ?? []) {
       // A colon would separate the fields of the option.
       const problem = pathProblem(path);
       if (problem !== undefined) throw new Error(problem);
-      completed.push(await add({ source: `${folder}/${unit}/${path}`, path }, undefined));
+      completed.push(await add({ source: `${attachedFolder}/${unit}/${path}`, path }, undefined));
     }
   } catch (error) {
     return {
       options,
       contents,
-      problem: { message: `folder ${directory}${folder}/${unit}: ${(error as Error).message}` },
+      problem: { message: `folder ${directory}${attachedFolder}/${unit}: ${(error as Error).message}` },
     };
   }
   return { options: completed, contents };
@@ -143,7 +143,7 @@ export async function unusedFiles(
   const isUsed = (path: string) => sources.some((used) => used === path || used.startsWith(`${path}/`));
   const found: UnusedFile[] = [];
   for (const name of [...names].sort()) {
-    const inside = name === folder ? await source.filesIn(directory + name) : undefined;
+    const inside = name === attachedFolder ? await source.filesIn(directory + name) : undefined;
     if (inside) found.push(...await unusedInFolder(source, directory, inside, units.map(({ name }) => name), isUsed));
     else if (!isUsed(name)) {
       found.push({ path: directory + name, why: "is not a unit file and is ignored", isMistake: false });
@@ -162,11 +162,11 @@ async function unusedInFolder(
 ): Promise<readonly UnusedFile[]> {
   if (names.length === 0) {
     const why = "is empty: put the files of a unit in a folder of its name, such as files/web.service";
-    return [{ path: directory + folder, why, isMistake: true }];
+    return [{ path: directory + attachedFolder, why, isMistake: true }];
   }
   const found = await Promise.all(
     [...names].sort().map(async (name): Promise<readonly UnusedFile[]> => {
-      const path = `${folder}/${name}`;
+      const path = `${attachedFolder}/${name}`;
       if (units.includes(name)) {
         return (await unusedBelow(source, directory + path)).filter((file) =>
           !isUsed(file.path.slice(directory.length))
@@ -177,7 +177,7 @@ async function unusedInFolder(
       const meant = meantFolder(name, units, names);
       const hint = meant === undefined
         ? "name it by File=, or remove it"
-        : `did you mean ${directory}${folder}/${meant}?`;
+        : `did you mean ${directory}${attachedFolder}/${meant}?`;
       return [{
         path: directory + path,
         why: `belongs to no unit of the directory and is ignored: ${hint}`,
@@ -194,10 +194,10 @@ export async function unusedOfUnit(
   directory: string,
   unit: UnitWithFiles,
 ): Promise<readonly UnusedFile[]> {
-  const names = await source.filesIn(directory + folder);
+  const names = await source.filesIn(directory + attachedFolder);
   if (!names?.includes(unit.name)) return [];
   const sources = attachedFiles(unit.options).map((file) => directory + file.source);
-  return (await unusedBelow(source, `${directory}${folder}/${unit.name}`)).filter(({ path }) =>
+  return (await unusedBelow(source, `${directory}${attachedFolder}/${unit.name}`)).filter(({ path }) =>
     !sources.includes(path)
   );
 }

@@ -10,7 +10,7 @@ import { checkUnit } from "../../registry/unit_check.ts";
 import type { UnitOption } from "../../systemd/unit_file.ts";
 import { isUnitFileName, misspelledType, templateOf } from "../../systemd/unit_name.ts";
 import type { Io } from "../terminal/port.ts";
-import { type Contents, type UnusedFile, unusedFiles } from "../../registry/attach_contents.ts";
+import { attachedFolder, type Contents, type UnusedFile, unusedFiles } from "../../registry/attach_contents.ts";
 import { attachedFiles, attachmentLimits } from "../../registry/attached_files.ts";
 import {
   beside,
@@ -20,6 +20,7 @@ import {
   namedUnit,
   readLocalFile,
   unusedBeside,
+  withoutFolder,
 } from "./local_file.ts";
 
 /** A unit of an application. */
@@ -75,6 +76,7 @@ class ApplicationReader {
     const directory = `${path.replace(/\/+$/, "")}/`;
     const unitNames: string[] = [];
     const others: string[] = [];
+    const io = names.includes(attachedFolder) ? this.io : withoutFolder(this.io, directory);
     for (const name of names.sort()) {
       const file = directory + name;
       const mistake = misspelledType(name);
@@ -82,7 +84,7 @@ class ApplicationReader {
       else if (!isUnitFileName(name)) others.push(name);
       else {
         unitNames.push(name);
-        await this.#readUnit(file, `${file}: the link points to no file`);
+        await this.#readUnit(file, `${file}: the link points to no file`, io);
       }
     }
     await this.#checkUnused(directory, others, unitNames);
@@ -147,10 +149,10 @@ class ApplicationReader {
   }
 
   /** Reads a unit file, and returns it if the unit is one of the application. */
-  async #readUnit(path: string, absent: string): Promise<LocalFile | undefined> {
+  async #readUnit(path: string, absent: string, io = this.io): Promise<LocalFile | undefined> {
     let file: LocalFile | undefined;
     try {
-      file = await readLocalFile(path, this.io) ?? await this.#readTemplate(path);
+      file = await readLocalFile(path, io) ?? await this.#readTemplate(path, io);
     } catch (error) {
       if (!(error instanceof LocalFileError)) throw error;
       const line = error.line === undefined ? "" : `:${error.line}`;
@@ -175,9 +177,9 @@ class ApplicationReader {
   }
 
   /** Reads the template of an instance that has no file of its own. */
-  async #readTemplate(path: string): Promise<LocalFile | undefined> {
+  async #readTemplate(path: string, io: Io): Promise<LocalFile | undefined> {
     const template = templateOf(namedUnit(path).name);
-    return template === undefined ? undefined : await readLocalFile(beside(path, template), this.io);
+    return template === undefined ? undefined : await readLocalFile(beside(path, template), io);
   }
 
   #check(name: string, file: LocalFile): void {

@@ -4,7 +4,13 @@
  * @module
  */
 
-import { attachContents, type Contents, type UnusedFile, unusedOfUnit } from "../../registry/attach_contents.ts";
+import {
+  attachContents,
+  attachedFolder,
+  type Contents,
+  type UnusedFile,
+  unusedOfUnit,
+} from "../../registry/attach_contents.ts";
 import { instanceOptions } from "../../registry/deployment.ts";
 import type { Finding } from "../../registry/unit_check.ts";
 import { readUnitFile, type UnitFile, UnitFileError } from "../../systemd/unit_file.ts";
@@ -117,6 +123,12 @@ export function withFile(io: Io, path: string, text: string): Io {
 export function withStoredFile(io: Io, path: string, text: string): Io {
   const nothing = { readBytes: () => Promise.resolve(undefined), filesIn: () => Promise.resolve([]) };
   return replacing(withFile(io, path, text), nothing);
+}
+
+/** Does the same without the folder of attached files of a directory that is known to have none. */
+export function withoutFolder(io: Io, directory: string): Io {
+  const isIn = (path: string) => path.startsWith(`${directory}${attachedFolder}/`);
+  return replacing(io, { filesIn: (path) => isIn(path) ? Promise.resolve(undefined) : io.filesIn(path) });
 }
 
 function replacing(io: Io, replaced: Partial<Io>): Io {
